@@ -1,0 +1,32 @@
+"""Where a customer lives: Kafka's own murmur2 of the customer id, so that any producer's default partitioner agrees with ours."""
+
+BUCKETS = 1024
+"""Partition counts are powers of two up to this; a partition is `bucket % partitions`."""
+_M = 0x5BD1E995
+_SEED = 0x9747B28C
+_MASK = 0xFFFFFFFF
+
+
+def murmur2(data: bytes) -> int:
+    """Return the unsigned 32-bit murmur2 hash as Kafka's Java client computes it (org.apache.kafka.common.utils.Utils)."""
+    length = len(data)
+    h = _SEED ^ length
+    whole = length & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
+        k = (k ^ (k >> 24)) * _M & _MASK
+        h = (h * _M & _MASK) ^ k
+    if tail := data[whole:]:
+        h = (h ^ int.from_bytes(tail, "little")) * _M & _MASK
+    h = (h ^ (h >> 13)) * _M & _MASK
+    return h ^ (h >> 15)
+
+
+def bucket_of(customer: str) -> int:
+    """Return the customer's bucket, 0 to 1023; it never changes."""
+    return (murmur2(customer.encode()) & 0x7FFFFFFF) % BUCKETS
+
+
+def partition_of(customer: str, partitions: int) -> int:
+    """Return the partition of a topic with that many partitions (a power of two up to 1024)."""
+    return bucket_of(customer) % partitions

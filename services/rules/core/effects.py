@@ -1,0 +1,45 @@
+"""What `decide` wants done: values that the shell executes in the transaction that stores the document."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from services.contracts.decisions import Decision
+from services.contracts.ids import Channel, CustomerId
+from services.contracts.messages import Message, Recall
+
+
+class Publish(msgspec.Struct, frozen=True, gc=False):
+    """Put a command into the outbox."""
+
+    command: Message | Recall
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Write a row of the decision ledger."""
+
+    decision: Decision
+
+
+class GrantConsent(msgspec.Struct, frozen=True, gc=False):
+    """Write a consent that an event stated into the consent ledger, unless a newer entry is there."""
+
+    customer: CustomerId
+    channel: Channel
+    state: Literal["subscribed", "unsubscribed"]
+    at: datetime
+    source: str
+    evidence: str
+
+
+Effect = Publish | Record | GrantConsent
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """The result of one decision. `changed` is False where the document is as before (a duplicate event), so nothing need be stored."""
+
+    effects: tuple[Effect, ...]
+    enrolled: tuple[str, ...] = ()
+    exited: tuple[str, ...] = ()
+    duplicate: bool = False

@@ -1,0 +1,193 @@
+"""A rule set as the core uses it: journeys, policy and lifecycle, compiled and indexed. Made by `services.rules.loader`, never changed.
+
+Names here are those of the YAML. Durations are `timedelta`, times of day are naive `time` in the customer's zone.
+"""
+
+from collections.abc import Mapping
+from datetime import time, timedelta
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from services.contracts.ids import Channel, ContentHash, JourneyName, StepId, TemplateName
+from services.contracts.messages import Kind
+from services.rules.core.expressions import Expression
+
+
+class EventTrigger(msgspec.Struct, frozen=True):
+    """Enrol on an event of this type for which `where` holds."""
+
+    event: str
+    where: Expression | None = None
+
+
+class InactiveTrigger(msgspec.Struct, frozen=True):
+    """Enrol after `after` without activity: of all activity, or of the named event types. The customer must have been active once."""
+
+    after: timedelta
+    of: tuple[str, ...] = ()
+
+
+Trigger = EventTrigger | InactiveTrigger
+
+
+class ExitOn(msgspec.Struct, frozen=True):
+    """End all enrolments of the journey, whatever their key, on this event (narrowed by `where`)."""
+
+    event: str
+    where: Expression | None = None
+
+
+class Reentry(msgspec.Struct, frozen=True):
+    """When the same key may enrol again: `never`, `always`, or `after` a time counted from entry, exit or the last send."""
+
+    mode: Literal["never", "always", "after"] = "always"
+    after: timedelta = timedelta(0)
+    since: Literal["entry", "exit", "send"] = "entry"
+
+
+class WaitStep(msgspec.Struct, frozen=True):
+    """Wait; counted from the logical time of the input that reached the step."""
+
+    id: StepId
+    duration: timedelta
+
+
+class SendStep(msgspec.Struct, frozen=True):
+    """Send one message over the first channel that is reachable and allowed; on a failed delivery, over the next.
+
+    `valid_for` bounds how long after the step's logical time it may still be handed over (`expires_at`).
+    """
+
+    id: StepId
+    template: TemplateName
+    kind: Kind
+    channels: tuple[Channel, ...]
+    tags: tuple[str, ...] = ()
+    valid_for: timedelta = timedelta(hours=24)
+
+
+class IfStep(msgspec.Struct, frozen=True):
+    """Go on with `then` or `otherwise`, then with what follows."""
+
+    id: StepId
+    condition: Expression
+    then: "tuple[Step, ...]"
+    otherwise: "tuple[Step, ...]" = ()
+
+
+class ExitStep(msgspec.Struct, frozen=True):
+    """Leave the journey."""
+
+    id: StepId
+
+
+Step = WaitStep | SendStep | IfStep | ExitStep
+
+
+class Journey(msgspec.Struct, frozen=True):
+    """One journey. `version` is the hash of its canonical YAML: enrolments finish on the version with which they began.
+
+    `stages` empty: open to every stage. `key` empty: one enrolment per customer. `steps` is the nested tree; `program` is up to the
+    core (see `services.rules.core.journeys`).
+    """
+
+    name: JourneyName
+    version: ContentHash
+    why: str
+    trigger: Trigger
+    steps: tuple[Step, ...]
+    key: Expression | None = None
+    reentry: Reentry = Reentry()
+    stages: tuple[str, ...] = ()
+    exit_on: tuple[ExitOn, ...] = ()
+    priority: int = 0
+    max_lateness: timedelta = timedelta(hours=24)
+
+
+class CapScope(msgspec.Struct, frozen=True):
+    """What a cap counts: everything, or one channel, kind, tag or journey."""
+
+    of: Literal["all", "channel", "kind", "tag", "journey"]
+    name: str = ""
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """At most `max` messages `per` window. `calendar` windows begin at local midnight of the customer's zone (days or whole weeks/months)."""
+
+    name: str
+    max: int
+    per: timedelta
+    window: Literal["rolling", "calendar"]
+    scope: CapScope
+    stages: tuple[str, ...] = ()
+    calendar_unit: Literal["day", "week", "month", ""] = ""
+
+
+class QuietHours(msgspec.Struct, frozen=True):
+    """No sends from `start` to `end`, local time; over midnight where start > end; equal means none. `exempt_kinds` may go all the same."""
+
+    start: time
+    end: time
+    channels: tuple[Channel, ...] = ()
+    exempt_kinds: tuple[Kind, ...] = ()
+
+
+class ConsentMode(StrEnum):
+    """What a channel needs before a marketing message."""
+
+    OPT_IN = "opt_in"
+    """The customer has subscribed."""
+    OPT_OUT = "opt_out"
+    """The customer has not unsubscribed."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What holds for every send. The defaults are those of a rule set without `policy.yaml`."""
+
+    default_timezone: str = "UTC"
+    quiet_hours: tuple[QuietHours, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    min_gap: timedelta | None = None
+    consent: Mapping[Channel, ConsentMode] = {}
+    default_language: str = "en"
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """Move from one of `sources` (empty: any, also none) to `target` on an event, or after `inactive` without activity."""
+
+    sources: tuple[str, ...]
+    target: str
+    on: tuple[str, ...] = ()
+    inactive: timedelta | None = None
+
+
+class Lifecycle(msgspec.Struct, frozen=True):
+    """The stage machine. `initial` is the stage of a customer at first contact; no `stages`: no machine, and no gate."""
+
+    stages: tuple[str, ...] = ()
+    initial: str = ""
+    transitions: tuple[Transition, ...] = ()
+
+
+class Ruleset(msgspec.Struct, frozen=True):
+    """Everything loaded together.
+
+    `hash` names it. `versions` holds also the journeys of earlier rule sets, by version, for enrolments that began with them.
+    `templates` maps a template's name to its content hash and languages. `passive_types` are event types that do not count as
+    activity. `assume_contactable` treats a missing address or consent as given (`povod simulate --assume-contactable`).
+    `channels` orders and names what may be sent on.
+    """
+
+    hash: ContentHash
+    journeys: Mapping[JourneyName, Journey]
+    versions: Mapping[ContentHash, Journey]
+    by_event: Mapping[str, tuple[Journey, ...]]
+    exits_by_event: Mapping[str, tuple[Journey, ...]]
+    inactive: tuple[Journey, ...]
+    policy: Policy = Policy()
+    lifecycle: Lifecycle = Lifecycle()
+    templates: Mapping[TemplateName, ContentHash] = {}
+    passive_types: frozenset[str] = frozenset()
+    assume_contactable: bool = False

@@ -1,0 +1,63 @@
+"""How far a partition has been worked off, for good, and who may say so: the fence of exactly-once.
+
+A row a partition, table `cursors` (owner: runtime). Taking a partition bumps its epoch; every commit names the epoch and the offset
+it began from, so a zombie's transaction either commits before the bump or fails after it. No clock, lease or session is relied on.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.contracts.errors import Fenced
+from services.runtime.eventlog.port import TopicPartition
+
+_ACQUIRE = text(
+    "INSERT INTO cursors (topic, partition, epoch, owner, next_offset, outbox_seq, frontier_at)"
+    " VALUES (:topic, :partition, 1, :owner, 0, 0, 0)"
+    " ON CONFLICT (topic, partition) DO UPDATE SET epoch = cursors.epoch + 1, owner = excluded.owner"
+    " RETURNING epoch, next_offset, outbox_seq, frontier_at"
+)
+_ADVANCE = text(
+    "UPDATE cursors SET next_offset = :next_offset, outbox_seq = :outbox_seq, frontier_at = :frontier_at"
+    " WHERE topic = :topic AND partition = :partition AND epoch = :epoch AND next_offset = :old_offset"
+)
+
+
+class Cursor(NamedTuple):
+    """Where an owner stands in a partition: a value; every commit makes the next one.
+
+    `outbox_seq` is the last sequence number given to an outbox row of this partition, `frontier_at` the time (microseconds) up to
+    which timers have been fired; it never goes back.
+    """
+
+    partition: TopicPartition
+    epoch: int
+    next_offset: int
+    outbox_seq: int = 0
+    frontier_at: int = 0
+
+
+async def acquire(connection: AsyncConnection, partition: TopicPartition, owner: str) -> Cursor:
+    """Take the partition: bump its epoch and return where to go on. Waits for a former owner's open transaction (its row lock)."""
+    parameters = {"topic": partition.topic, "partition": partition.partition, "owner": owner}
+    row = (await connection.execute(_ACQUIRE, parameters)).one()
+    return Cursor(partition, row.epoch, row.next_offset, row.outbox_seq, row.frontier_at)
+
+
+async def advance(connection: AsyncConnection, old: Cursor, new: Cursor) -> None:
+    """Move the cursor inside the caller's transaction, as its first statement; raises `Fenced` where the partition has another owner."""
+    result = await connection.execute(
+        _ADVANCE,
+        {
+            "topic": old.partition.topic,
+            "partition": old.partition.partition,
+            "epoch": old.epoch,
+            "old_offset": old.next_offset,
+            "next_offset": new.next_offset,
+            "outbox_seq": new.outbox_seq,
+            "frontier_at": new.frontier_at,
+        },
+    )
+    if result.rowcount != 1:
+        raise Fenced(f"{old.partition.topic}/{old.partition.partition}: epoch {old.epoch} at offset {old.next_offset} is over")
