@@ -1,0 +1,29 @@
+"""Fixtures that many parts of the suite share; the longer ones live in the plugins named here."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from services.runtime.clock import FrozenClock
+
+pytest_plugins = ["tests.fixtures_database"]
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""Monday morning: where every frozen clock begins."""
+
+
+@pytest.fixture
+def frozen_clock() -> FrozenClock:
+    """Return a clock that stands at `START`."""
+    return FrozenClock(START)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data that lies beside the checkout; skip where there is none (`POVOD_SHARED_DATA` names another)."""
+    folder = Path(os.environ.get("POVOD_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data folder at {folder}")
+    return folder
