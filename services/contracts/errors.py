@@ -9,6 +9,7 @@
     |   |-- InvalidEvent
     |   |-- InvalidCommand
     |   |-- InvalidRuleset
+    |   |-- InvalidMap
     |   |-- RenderFailed
     |   |-- InvalidToken
     |   `-- DatabaseRefused   the values can not be stored
@@ -66,6 +67,10 @@ class InvalidCommand(Rejected):
 
 class InvalidRuleset(Rejected):
     """A rule set that can't be used; the message lists file, line, column and cure of every mistake found."""
+
+
+class InvalidMap(Rejected):
+    """A map of a file's columns that can't be used, or does not fit the file."""
 
 
 class RenderFailed(Rejected):
