@@ -1,0 +1,133 @@
+"""The oracle of decisions: what the rules of `tests/kill/rules` must decide, replayed from `history`, in a hundred lines of its own.
+
+It shares no code with `services.rules.core`. An input is a row of `history`; the answer is the rows that the decision ledger must
+hold, in order.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+WAIT = timedelta(seconds=2)
+CAP = 4
+FREEING = {"message.failed", "message.refused", "message.recalled", "message.expired"}
+
+
+class HistoryRow(NamedTuple):
+    """One input as `history` has it; `event` is None for a timer, whose `due_at` is set."""
+
+    customer: str
+    seq: int
+    event: dict[str, Any] | None
+    due_at: datetime | None
+
+
+class LedgerRow(NamedTuple):
+    """One decision: what a row of the ledger must say."""
+
+    customer: str
+    seq: int
+    journey: str
+    key: str
+    verdict: str
+    reason: str
+
+
+class Customer:
+    """What the model knows of one customer."""
+
+    def __init__(self) -> None:
+        self.has_address = False
+        self.subscribed = False
+        self.consent_at: datetime | None = None
+        self.carts_due: dict[str, datetime] = {}
+        self.keys_seen: dict[str, set[str]] = {"cart": set(), "thanks": set()}
+        self.last_order_at: datetime | None = None
+        self.slots: set[str] = set()
+        self.slot_number = 0
+
+    def decide(self, row: HistoryRow) -> Iterator[LedgerRow]:
+        """Apply one input and say what the ledger must hold for it."""
+        if row.event is None:
+            yield from self._timer(row)
+            return
+        kind, data = row.event["type"], row.event["data"]
+        if kind == "customer.registered":
+            self._register(data)
+        elif kind == "povod.consent":
+            self.subscribed = data["state"] == "subscribed"
+        elif kind in FREEING:
+            self.slots.discard(data["message_id"])
+        elif kind == "product.added":
+            yield from self._added(row, data["session_id"])
+        elif kind == "order.completed":
+            yield from self._ordered(row, data)
+
+    def _register(self, data: dict[str, Any]) -> None:
+        self.has_address = "email" in data
+        self.subscribed = bool(data.get("consent", {}).get("email"))
+
+    def _added(self, row: HistoryRow, key: str) -> Iterator[LedgerRow]:
+        assert row.event is not None
+        if key in self.keys_seen["cart"]:
+            yield _ledger(row, "cart", key, "skipped", "reentry")
+        elif self.last_order_at is not None and self.last_order_at > _time(row.event["time"]):
+            yield _ledger(row, "cart", key, "skipped", "exited")
+        else:
+            self.keys_seen["cart"].add(key)
+            self.carts_due[key] = _time(row.event["receivedtime"]) + WAIT
+
+    def _ordered(self, row: HistoryRow, data: dict[str, Any]) -> Iterator[LedgerRow]:
+        assert row.event is not None
+        happened_at = _time(row.event["time"])
+        self.last_order_at = max(self.last_order_at or happened_at, happened_at)
+        yield from self._exits(row)
+        if data["total"] < 50:
+            return
+        if data["order_id"] in self.keys_seen["thanks"]:
+            yield _ledger(row, "thanks", data["order_id"], "skipped", "reentry")
+            return
+        self.keys_seen["thanks"].add(data["order_id"])
+        yield self._send(row, "thanks", data["order_id"])
+
+    def _exits(self, row: HistoryRow) -> Iterator[LedgerRow]:
+        for key in sorted(self.carts_due):
+            yield _ledger(row, "cart", key, "skipped", "exited")
+        self.carts_due.clear()
+
+    def _timer(self, row: HistoryRow) -> Iterator[LedgerRow]:
+        for key in sorted(key for key, due in self.carts_due.items() if due == row.due_at):
+            del self.carts_due[key]
+            yield self._send(row, "cart", key)
+
+    def _send(self, row: HistoryRow, journey: str, key: str) -> LedgerRow:
+        if not self.subscribed:
+            return _ledger(row, journey, key, "skipped", "consent")
+        if not self.has_address:
+            return _ledger(row, journey, key, "skipped", "unreachable")
+        if len(self.slots) >= CAP:
+            return _ledger(row, journey, key, "skipped", "frequency_cap")
+        return _ledger(row, journey, key, "sent", "ok")
+
+
+def _ledger(row: HistoryRow, journey: str, key: str, verdict: str, reason: str) -> LedgerRow:
+    return LedgerRow(row.customer, row.seq, journey, key, verdict, reason)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def replay(history: Iterable[HistoryRow], message_ids: dict[tuple[str, int, str, str], str]) -> Iterator[LedgerRow]:
+    """Replay history (ordered by customer and seq) and yield the ledger it must have led to.
+
+    `message_ids` names the message of each decision sent, from the ledger itself: ids are derived values that the model does not
+    derive again; which slot an outcome frees hangs on them.
+    """
+    customers: dict[str, Customer] = {}
+    for row in history:
+        customer = customers.setdefault(row.customer, Customer())
+        for decision in customer.decide(row):
+            if decision.verdict == "sent":
+                customer.slots.add(message_ids.get(decision[:4], "missing"))
+            yield decision
