@@ -50,4 +50,4 @@ def test_formats_the_way_it_reads(text: str) -> None:
 def test_formats_with_the_largest_unit_that_fits() -> None:
     """An hour and a half is 90 minutes, a day is a day."""
     durations = (timedelta(hours=1.5), timedelta(hours=24), timedelta(days=7))
-    assert ["90m", "1d", "1w"] == [format_duration(each) for each in durations]
+    assert [format_duration(each) for each in durations] == ["90m", "1d", "1w"]

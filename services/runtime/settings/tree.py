@@ -1,0 +1,154 @@
+"""The settings themselves: one frozen section a part of Povod, and the root that holds them."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+
+from services.contracts.durations import format_duration, parse_duration
+
+
+def _read_duration(value: object) -> object:
+    if isinstance(value, (str, int, float)):
+        return parse_duration(str(value))
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(format_duration, return_type=str)]
+"""A `timedelta` written as `parse_duration` reads it; a bare number is refused, for it has no unit."""
+
+
+class Section(BaseModel):
+    """A section of the tree: unknown keys are errors, values never change after start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False)
+
+
+class LogSettings(Section):
+    """The event log. `embedded` keeps it in `<data>/log.db`; `kafka` needs `bootstrap`."""
+
+    kind: Literal["embedded", "kafka"] = Field("embedded", description="which event log: in one file, or Kafka")
+    bootstrap: str = Field("127.0.0.1:9092", description="Kafka's first addresses, host:port, with commas between")
+    linger: Duration = Field(timedelta(milliseconds=5), description="how long an append waits for others to share its batch")
+    ack_timeout: Duration = Field(timedelta(milliseconds=900), description="longest wait for the log's acknowledgement")
+    session_timeout: Duration = Field(timedelta(seconds=10), description="silence after which Kafka gives a reader's partitions away")
+
+
+class DatabaseSettings(Section):
+    """The state database; empty means SQLite in `<data>/state.db`. The URL may hold a password."""
+
+    url: SecretStr = Field(SecretStr(""), description="sqlite:////path/state.db or postgresql://user@host/name; empty: <data>/state.db")
+    pool_size: int = Field(8, ge=1, le=100, description="connections a process keeps")
+
+
+class IngestSettings(Section):
+    """The HTTP door. Sizes in bytes; `max_in_flight` bounds the bytes of requests not yet answered."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
+    public_url: str = Field("http://127.0.0.1:8080", description="how customers reach this door; links in messages begin with it")
+    max_event: int = Field(65_536, ge=1_024, description="largest event, in bytes")
+    max_body: int = Field(1_048_576, ge=1_024, description="largest request, in bytes, unpacked")
+    max_batch: int = Field(2_500, ge=1, description="most events in one request")
+    max_in_flight: int = Field(67_108_864, ge=1_048_576, description="bytes of unanswered requests beyond which the answer is 503")
+    rate: int = Field(0, ge=0, description="events a second and key; 0: no limit")
+
+
+class RulesSettings(Section):
+    """The rules engine."""
+
+    directory: Path = Field(Path("rules"), description="where the rule set lies")
+    templates: Path = Field(Path("templates"), description="where the templates lie")
+    batch: int = Field(1_000, ge=1, le=10_000, description="records decided in one transaction, at most")
+    dead_letter_limit: int = Field(1_000, ge=1, description="dead letters in `dead_letter_window` that stop a partition")
+    dead_letter_window: Duration = Field(timedelta(minutes=5), description="the time in which dead letters are counted")
+
+
+class SmtpSettings(Section):
+    """The mail server that takes our mails."""
+
+    host: str = Field("127.0.0.1", description="the server's name or address")
+    port: int = Field(25, ge=1, le=65535, description="its port")
+    username: str = Field("", description="user for AUTH; empty: none")
+    password: SecretStr = Field(SecretStr(""), description="password for AUTH")
+    tls: Literal["none", "starttls", "implicit"] = Field("none", description="how the connection is encrypted")
+    sender: str = Field("Povod <povod@localhost>", description="the From address, e.g. Shop <hello@shop.example>")
+    connections: int = Field(4, ge=1, le=64, description="connections kept open at once")
+    messages_per_connection: int = Field(100, ge=1, description="mails after which a connection is renewed")
+    timeout: Duration = Field(timedelta(seconds=30), description="longest wait for one answer of the server")
+
+
+class SmsSettings(Section):
+    """A generic HTTP SMS gateway: the request is a URL and a body with `{recipient}`, `{text}`, `{message_id}`, `{sender}` in it.
+
+    `success` and `provider_id` are JSON pointers into the answer; see `docs/channels.md`.
+    """
+
+    url: str = Field("", description="the gateway's address; empty: no SMS")
+    method: Literal["POST", "GET"] = Field("POST", description="the request's method")
+    encoding: Literal["json", "form"] = Field("json", description="how `body` is sent")
+    body: dict[str, str] = Field(
+        {"to": "{recipient}", "text": "{text}", "id": "{message_id}"}, description="the request's fields, with placeholders"
+    )
+    headers: dict[str, SecretStr] = Field({}, description="request headers, keys and tokens among them")
+    sender: str = Field("", description="the sender's name or number")
+    success: str = Field("", description="JSON pointer that is present and true in a good answer; empty: the status decides")
+    error: str = Field("", description="JSON pointer to the error's code")
+    provider_id: str = Field("/id", description="JSON pointer to the gateway's id of the message")
+    retry_errors: tuple[str, ...] = Field((), description="error codes worth another try")
+    suppress_errors: tuple[str, ...] = Field((), description="error codes after which the number is never used again")
+    concurrency: int = Field(8, ge=1, le=256, description="requests at once")
+    timeout: Duration = Field(timedelta(seconds=10), description="longest wait for an answer")
+    at_most_once: bool = Field(True, description="never send again after an ambiguous answer")
+
+
+class TelegramSettings(Section):
+    """A Telegram bot. `base_url` is changed only for tests."""
+
+    token: SecretStr = Field(SecretStr(""), description="the bot's token from @BotFather; empty: no Telegram")
+    base_url: str = Field("https://api.telegram.org", description="the Bot API's address")
+    concurrency: int = Field(8, ge=1, le=64, description="requests at once")
+    timeout: Duration = Field(timedelta(seconds=10), description="longest wait for an answer")
+    at_most_once: bool = Field(False, description="never send again after an ambiguous answer")
+
+
+class DispatchSettings(Section):
+    """Delivery."""
+
+    claim: int = Field(200, ge=1, le=2_000, description="messages claimed at once, a channel")
+    max_attempts: int = Field(8, ge=1, description="attempts before a message has failed")
+    retry_base: Duration = Field(timedelta(seconds=30), description="wait before the second attempt; doubled each time, with jitter")
+    retry_cap: Duration = Field(timedelta(hours=1), description="longest wait between attempts")
+    smtp: SmtpSettings = Field(SmtpSettings(), description="e-mail")
+    sms: SmsSettings = Field(SmsSettings(), description="SMS")
+    telegram: TelegramSettings = Field(TelegramSettings(), description="Telegram")
+
+
+class TelemetrySettings(Section):
+    """Logs and metrics. `metrics_port` 0 leaves metrics on the ingest port only (`/metrics`)."""
+
+    log_format: Literal["json", "console"] = Field("console", description="json for machines, console for people")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics, /livez and /readyz of rules and dispatch; 0: none")
+
+
+class SecuritySettings(Section):
+    """Keys that sign links. Empty: made at first start and kept in `<data>/secret` (embedded engine only)."""
+
+    link_secret: SecretStr = Field(
+        SecretStr(""), description="signs unsubscribe links, 32 characters or more; old ones may follow after commas and are still read"
+    )
+
+
+class Settings(Section):
+    """The root. `data` is the folder of the embedded engine's files."""
+
+    data: Path = Field(Path(".povod"), description="folder of the embedded log, the SQLite state and the link secret")
+    log: LogSettings = Field(LogSettings(), description="the event log")
+    database: DatabaseSettings = Field(DatabaseSettings(), description="the state database")
+    ingest: IngestSettings = Field(IngestSettings(), description="the HTTP door")
+    rules: RulesSettings = Field(RulesSettings(), description="the rules engine")
+    dispatch: DispatchSettings = Field(DispatchSettings(), description="delivery")
+    telemetry: TelemetrySettings = Field(TelemetrySettings(), description="logs and metrics")
+    security: SecuritySettings = Field(SecuritySettings(), description="secrets")
