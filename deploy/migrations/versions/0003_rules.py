@@ -15,6 +15,14 @@ depends_on = None
 
 def upgrade() -> None:
     """Create them."""
+    _create_customers()
+    _create_history()
+    _create_decisions()
+    _create_outbox()
+    _create_active_ruleset()
+
+
+def _create_customers() -> None:
     op.create_table(
         "customers",
         sa.Column("bucket", sa.Integer, primary_key=True),
@@ -30,6 +38,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("next_due_at IS NOT NULL"),
         sqlite_where=sa.text("next_due_at IS NOT NULL"),
     )
+
+
+def _create_history() -> None:
     op.create_table(
         "history",
         sa.Column("bucket", sa.Integer, primary_key=True),
@@ -43,6 +54,9 @@ def upgrade() -> None:
         sa.Column("ruleset", sa.Text, nullable=False),
         sa.Column("payload", sa.Text, nullable=False),
     )
+
+
+def _create_decisions() -> None:
     op.create_table(
         "decisions",
         sa.Column("bucket", sa.Integer, primary_key=True),
@@ -61,6 +75,9 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Text),
         sa.Column("detail", sa.Text, nullable=False),
     )
+
+
+def _create_outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column("partition", sa.Integer, primary_key=True),
@@ -70,6 +87,9 @@ def upgrade() -> None:
         sa.Column("value", sa.Text, nullable=False),
         sa.Column("traceparent", sa.Text),
     )
+
+
+def _create_active_ruleset() -> None:
     op.create_table(
         "active_ruleset",
         sa.Column("activation", sa.BigInteger, primary_key=True),
