@@ -1,0 +1,116 @@
+"""Log lines: an action on each, no secrets, no addresses."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from services.runtime.settings import TelemetrySettings
+from services.runtime.telemetry.logs import ActionMissingError, configure_logging, mask
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Leave the process's logging as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def logged(*, strict: bool = False, form: str = "json") -> tuple[Any, io.StringIO]:
+    """Configure logging into a buffer; return a logger and the buffer."""
+    stream = io.StringIO()
+    configure_logging(TelemetrySettings.model_validate({"log_format": form}), stream=stream, strict=strict)
+    return structlog.get_logger(), stream
+
+
+def test_a_json_line_holds_action_message_level_and_time() -> None:
+    """One line is one JSON object with everything that was given."""
+    log, stream = logged()
+    log.info("taken", action="partition.acquired", partition=3)
+    line = json.loads(stream.getvalue())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "taken", "action": "partition.acquired", "partition": 3, "level": "info"}
+
+
+def test_a_console_line_is_for_people() -> None:
+    """The console form shows message and action without JSON."""
+    log, stream = logged(form="console")
+    log.warning("slow", action="batch.slow")
+    assert "slow" in stream.getvalue()
+    assert "action=batch.slow" in stream.getvalue()
+
+
+def test_a_line_without_action_is_refused_where_strict() -> None:
+    """In tests a line without an action is an error."""
+    log, _ = logged(strict=True)
+    with pytest.raises(ActionMissingError, match="oops"):
+        log.info("oops")
+
+
+def test_a_line_without_action_is_flagged_in_production() -> None:
+    """A running service is never broken by its log."""
+    log, stream = logged()
+    log.info("oops")
+    assert json.loads(stream.getvalue())["action"] == "unnamed"
+
+
+def test_levels_below_the_setting_are_not_written() -> None:
+    """Debug lines do not appear at level info."""
+    log, stream = logged()
+    log.debug("noise", action="noise.made")
+    assert stream.getvalue() == ""
+
+
+def test_secret_looking_keys_are_hidden_at_any_depth() -> None:
+    """Passwords, tokens and keys never reach the log, nor inside tables and lists."""
+    log, stream = logged()
+    log.info("x", action="x.y", password="s3cret", headers=[{"Authorization": "Bearer s3cret"}], api_key="s3cret")
+    assert "s3cret" not in stream.getvalue()
+    assert json.loads(stream.getvalue())["password"] == "***"
+
+
+def test_addresses_are_masked_wherever_they_stand() -> None:
+    """E-mail addresses and phone numbers are masked in values, messages, objects and exceptions."""
+    log, stream = logged()
+    try:
+        int("no mailbox ann.lee@shop.example")
+    except ValueError as error:
+        log.exception("failed for ann.lee@shop.example", action="x.y", to=["+79161234567"], error=error, recipient="12345678")
+    text = stream.getvalue()
+    assert "ann.lee" not in text
+    assert "a***@shop.example" in text
+    line = json.loads(text)
+    assert (line["to"], line["recipient"]) == (["+79***67"], "12***")
+    assert line["error"] == "invalid literal for int() with base 10: 'no mailbox a***@shop.example'"
+    assert line["exception"].endswith(line["error"])
+
+
+def test_lines_of_libraries_come_out_in_the_same_form() -> None:
+    """A standard logger's line has an action too, and is masked."""
+    _, stream = logged(strict=True)
+    logging.getLogger("some.library").warning("mail to %s", "ann@shop.example")
+    line = json.loads(stream.getvalue())
+    assert (line["action"], line["event"], line["level"]) == ("library.some.library", "mail to a***@shop.example", "warning")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://povod:pa%2Fss@host/db", "postgresql://povod:***@host/db"),
+        ("a@b.example", "a***@b.example"),
+        ("call +4915112345678!", "call +49***78!"),
+        ("12345678901234", "12345678901234"),
+        ("2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05+00:00"),
+    ],
+)
+def test_masks_what_looks_like_an_address_only(text: str, expected: str) -> None:
+    """Numbers that are no phones and times stay readable."""
+    assert mask(text) == expected
