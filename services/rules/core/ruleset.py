@@ -89,8 +89,7 @@ Step = WaitStep | SendStep | IfStep | ExitStep
 class Journey(msgspec.Struct, frozen=True):
     """One journey. `version` is the hash of its canonical YAML: enrolments finish on the version with which they began.
 
-    `stages` empty: open to every stage. `key` empty: one enrolment per customer. `steps` is the nested tree; `program` is up to the
-    core (see `services.rules.core.journeys`).
+    `stages` empty: open to every stage. `key` empty: one enrolment per customer. `steps` is the nested tree.
     """
 
     name: JourneyName
@@ -114,7 +113,11 @@ class CapScope(msgspec.Struct, frozen=True):
 
 
 class Cap(msgspec.Struct, frozen=True):
-    """At most `max` messages `per` window. `calendar` windows begin at local midnight of the customer's zone (days or whole weeks/months)."""
+    """At most `max` messages `per` window.
+
+    `rolling`: in any stretch of `per`. `calendar`: windows begin at local midnight of the customer's zone: `per` in whole days where
+    the unit is `day` (or empty), else weeks from Monday or months.
+    """
 
     name: str
     max: int
@@ -171,13 +174,28 @@ class Lifecycle(msgspec.Struct, frozen=True):
     transitions: tuple[Transition, ...] = ()
 
 
+class Instruction(msgspec.Struct, frozen=True):
+    """A step and where the flow goes from it: to `next` (empty: the end), for an `if` that does not hold to `otherwise`."""
+
+    step: Step
+    next: StepId
+    otherwise: StepId = StepId("")
+
+
+class Program(msgspec.Struct, frozen=True):
+    """A journey's steps by id, flattened, and the one that is first."""
+
+    first: StepId
+    instructions: Mapping[StepId, Instruction]
+
+
 class Ruleset(msgspec.Struct, frozen=True):
-    """Everything loaded together.
+    """Everything loaded together. Build it with `services.rules.core.indexing.build_ruleset`, which makes the indexes.
 
     `hash` names it. `versions` holds also the journeys of earlier rule sets, by version, for enrolments that began with them.
     `templates` maps a template's name to its content hash and languages. `passive_types` are event types that do not count as
     activity. `assume_contactable` treats a missing address or consent as given (`povod simulate --assume-contactable`).
-    `channels` orders and names what may be sent on.
+    `programs` holds the flattened steps of every journey in `versions`, `slot_memory` how long caps and gap look back.
     """
 
     hash: ContentHash
@@ -191,3 +209,5 @@ class Ruleset(msgspec.Struct, frozen=True):
     templates: Mapping[TemplateName, ContentHash] = {}
     passive_types: frozenset[str] = frozenset()
     assume_contactable: bool = False
+    programs: Mapping[ContentHash, Program] = {}
+    slot_memory: timedelta = timedelta(days=30)

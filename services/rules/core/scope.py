@@ -1,0 +1,27 @@
+"""What an expression can see."""
+
+from datetime import datetime
+from typing import Any
+
+from services.rules.core.document import CustomerDocument
+
+EVENT_FIELDS = frozenset({"id", "type", "source", "time"})
+"""Attributes of the event itself; they hide fields of its data with the same name."""
+CUSTOMER_FIELDS = frozenset({"id", "stage", "stage_since", "language", "timezone", "first_seen_at", "last_activity_at"})
+"""Fields of the customer that are no traits; they hide traits with the same name."""
+
+
+class Scope:
+    """The values of one evaluation. Outside an event (after a wait) `event` is the enrolling event, as `trigger` is."""
+
+    __slots__ = ("customer", "event", "id", "now", "source", "time", "trigger", "type")
+
+    def __init__(self, customer: CustomerDocument, now: datetime) -> None:
+        self.customer = customer
+        self.now = now
+        self.event: dict[str, Any] = {}
+        self.trigger: dict[str, Any] = {}
+        self.id: str | None = None
+        self.type: str | None = None
+        self.source: str | None = None
+        self.time: datetime | None = None
