@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 KILLS  ?= 100
+ENGINE ?= kafka
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
@@ -32,8 +33,8 @@ test: $(STAMP) ## Run all tests (Kafka's need Java and Maven or POVOD_TEST_KAFKA
 bench: $(STAMP) ## Measure against the baselines in bench/; prints one line a figure, exits 1 when one could not be taken
 	@$(BIN)/python -m bench
 
-kill-test: $(STAMP) ## Kill processes at random under load and compare every decision (KILLS=100)
-	@$(BIN)/python -m tests.kill --kills $(KILLS)
+kill-test: $(STAMP) ## Kill processes at random under load and compare every decision (KILLS=100 ENGINE=kafka)
+	@$(BIN)/python -m tests.kill --kills $(KILLS) --engine $(ENGINE)
 
 services: $(STAMP) ## Start a real Kafka and PostgreSQL for development and print their addresses
 	@$(BIN)/python deploy/local/services.py start
