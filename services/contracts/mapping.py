@@ -79,15 +79,15 @@ class Reading(NamedTuple):
 
 
 class _FileEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of NDJSON: our event with what a file may leave out."""
+    """A line of NDJSON: our event as it is posted (`customer`) or as it lies on the topic (`subject`), with what a file may leave out."""
 
     type: str
-    subject: str
     time: datetime
+    customer: str = ""
+    subject: str = ""
     id: str = ""
     source: str = "file"
     data: dict[str, Any] = {}
-    receivedtime: datetime | None = None
     historical: bool = False
 
 
@@ -152,15 +152,16 @@ def _ndjson_rows(file: TextIO, name: str) -> Iterator[Event | BadRow]:
 def _from_ndjson(row: _FileEvent, default_id: str) -> Event:
     if row.time.tzinfo is None:
         raise ValueError("time has no offset; write it like 2024-03-01T10:00:00Z")
-    _check(row.subject, row.type)
+    customer = row.customer or row.subject
+    _check(customer, row.type)
     time = as_utc(row.time)
     return Event(
         id=EventId(row.id or default_id),
         type=row.type,
         source=row.source,
-        subject=CustomerId(row.subject),
+        subject=CustomerId(customer),
         time=time,
-        receivedtime=time if row.receivedtime is None else as_utc(row.receivedtime),
+        receivedtime=time,
         data=row.data,
         historical=row.historical,
     )

@@ -132,6 +132,19 @@ def test_a_number_that_is_none_is_a_bad_row(tmp_path: Path) -> None:
     assert [bad.problem for bad in reading.bad_rows] == ["total: 'many' is no number", "total: '1e999' is no finite number"]
 
 
+def test_json_lines_of_the_topic_are_read_too(tmp_path: Path) -> None:
+    """What lies on the events topic names its customer `subject` and keeps its source; in a file it was received when it happened."""
+    line = (
+        '{"specversion": "1.0", "id": "7", "source": "shop", "type": "a", "subject": "ann", "time": "2024-03-01T12:00:00+02:00",'
+        ' "receivedtime": "2024-03-01T10:00:01Z", "historical": true}\n'
+    )
+
+    (event,) = read_files([write(tmp_path, line, "events.jsonl")]).events
+
+    assert (event.id, event.source, event.subject, event.historical) == ("7", "shop", "ann", True)
+    assert event.time == event.receivedtime == datetime(2024, 3, 1, 10, tzinfo=UTC)
+
+
 def test_gzip_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     """A gzipped file with a BOM, as spreadsheets write it, reads like a plain one."""
     path = tmp_path / "events.csv.gz"
@@ -144,7 +157,7 @@ def test_json_lines_are_events_with_defaults(tmp_path: Path) -> None:
     """id, source and receivedtime may be left out; a line that is no event is reported."""
     path = write(
         tmp_path,
-        '{"type": "a", "subject": "ann", "time": "2024-03-01T10:00:00Z", "data": {"n": 1}}\n\n{"type": "b"}\n'
+        '{"type": "a", "customer": "ann", "time": "2024-03-01T10:00:00Z", "data": {"n": 1}}\n\n{"type": "b"}\n'
         '{"type": "b", "subject": "ann", "time": "2024-03-01T10:00:00"}\n',
         "events.ndjson",
     )
