@@ -8,7 +8,7 @@ import pytest
 
 from services.runtime.clock import FrozenClock
 
-pytest_plugins = ["tests.fixtures_database"]
+pytest_plugins = ["tests.fixtures_database", "tests.fixtures_log"]
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """Monday morning: where every frozen clock begins."""

@@ -1,5 +1,7 @@
 """Where a customer lives: Kafka's own murmur2 of the customer id, so that any producer's default partitioner agrees with ours."""
 
+from functools import lru_cache
+
 BUCKETS = 1024
 """Partition counts are powers of two up to this; a partition is `bucket % partitions`."""
 _M = 0x5BD1E995
@@ -22,11 +24,23 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
+@lru_cache(maxsize=65_536)
 def bucket_of(customer: str) -> int:
     """Return the customer's bucket, 0 to 1023; it never changes."""
     return (murmur2(customer.encode()) & 0x7FFFFFFF) % BUCKETS
 
 
+@lru_cache(maxsize=65_536)
+def bucket_of_key(key: bytes) -> int:
+    """Return the bucket of a record's key (a customer id in UTF-8, or whatever another topic is keyed by)."""
+    return (murmur2(key) & 0x7FFFFFFF) % BUCKETS
+
+
 def partition_of(customer: str, partitions: int) -> int:
     """Return the partition of a topic with that many partitions (a power of two up to 1024)."""
     return bucket_of(customer) % partitions
+
+
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """Return the partition of a record's key: what Kafka's default partitioner says, for a power of two up to 1024."""
+    return bucket_of_key(key) % partitions

@@ -70,7 +70,7 @@ class EventLogReader(Protocol):
     async def start(self) -> None:
         """Connect and join the group. Raises `LogUnavailable`."""
 
-    async def poll(self, *, max_records: int, timeout: timedelta) -> Mapping[TopicPartition, Batch]:
+    async def poll(self, *, max_records: int, timeout: timedelta) -> Mapping[TopicPartition, Batch]:  # noqa: ASYNC109 - a duration of the port, not a cancel scope
         """Return what is there, at most `max_records` a partition, waiting up to `timeout` (real time) for the first record.
 
         Only partitions now owned and not paused appear. Every owned partition that is caught up appears at least once a poll cycle

@@ -1,0 +1,43 @@
+"""What every adapter does alike with a record on its way in: measure it, refuse it, place it."""
+
+from collections.abc import Sequence
+
+from services.contracts.errors import Fatal, Rejected
+from services.contracts.partitioning import partition_of_key
+from services.runtime.eventlog.port import OutgoingRecord
+
+MAX_RECORD = 1_000_000
+"""Bytes of key, value and headers together; a little below Kafka's default `max.message.bytes` (1,048,588), for both adapters."""
+_OVERHEAD = 64
+"""Bytes that a record costs in memory and on the wire beyond its contents, roughly."""
+
+
+def size_of(record: OutgoingRecord) -> int:
+    """Return what the record weighs, in bytes, its fixed costs included."""
+    headers = sum(len(name) + len(value) for name, value in record.headers) if record.headers else 0
+    return len(record.key) + len(record.value) + headers + _OVERHEAD
+
+
+def weigh(records: Sequence[OutgoingRecord]) -> int:
+    """Return the bytes of all records; raises `Rejected` (`record_too_large`) where one can never be stored."""
+    total = 0
+    for record in records:
+        size = size_of(record)
+        if size > MAX_RECORD:
+            raise Rejected(f"a record of {size} bytes is over the limit of {MAX_RECORD}", code="record_too_large")
+        total += size
+    return total
+
+
+def place(topic: str, records: Sequence[OutgoingRecord], partitions: int) -> dict[int, list[OutgoingRecord]]:
+    """Sort records by partition, keeping their order; raises `Fatal` for a partition that the topic doesn't have."""
+    placed: dict[int, list[OutgoingRecord]] = {}
+    for record in records:
+        partition = partition_of_key(record.key, partitions) if record.partition is None else record.partition
+        if not 0 <= partition < partitions:
+            raise Fatal(f"topic {topic} has {partitions} partitions, there is no {partition}")
+        if (found := placed.get(partition)) is None:
+            placed[partition] = [record]
+        else:
+            found.append(record)
+    return placed
