@@ -1,0 +1,50 @@
+"""The loop of a relay: publish what lies in a table until nothing is left, then sleep until woken or until the next look."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from services.contracts.errors import Retryable
+from services.runtime.backoff import Backoff
+
+POLL = timedelta(seconds=2)
+"""How often a relay looks by itself: rows of a process that died before it could wake its relay."""
+_log = structlog.get_logger()
+
+
+class RelayLoop:
+    """Calls `publish` (returns how many rows it published) again and again. One `run` at a time."""
+
+    def __init__(self, name: str, publish: Callable[[], Awaitable[int]], *, poll: timedelta = POLL) -> None:
+        self._name = name
+        self._publish = publish
+        self._poll = poll.total_seconds()
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that there are rows; call it after their transaction was committed. Harmless at any time."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled; backs off while log or database are unavailable. Whatever is no `Retryable` is raised."""
+        backoff = Backoff()
+        while True:
+            self._woken.clear()
+            try:
+                published = await self._publish()
+            except Retryable as error:
+                _log.warning("publishing failed, will be tried again", action=f"{self._name}.delayed", error=str(error))
+                await backoff.wait()
+                continue
+            backoff.reset()
+            if not published:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll):
+                await self._woken.wait()
+        except TimeoutError:
+            return
