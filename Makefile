@@ -9,6 +9,11 @@ ENGINE ?= kafka
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
+# Where no servers are named, start our own; stop them again unless they were running already.
+SERVICES := $(BIN)/python deploy/local/services.py
+WITH_SERVICES = if [ -z "$$POVOD_TEST_KAFKA" ] || [ -z "$$POVOD_TEST_DATABASE_URL" ]; then \
+	$(SERVICES) status >/dev/null 2>&1 || trap '$(SERVICES) stop' EXIT; eval "$$($(SERVICES) start)"; fi;
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test bench kill-test services \
 	check-lint check-format check-types check-imports check-dead-code check-architecture
@@ -31,13 +36,13 @@ test: $(STAMP) ## Run all tests (Kafka's need Java and Maven or POVOD_TEST_KAFKA
 	@$(BIN)/python -m pytest
 
 bench: $(STAMP) ## Measure against the baselines in bench/; prints one line a figure, exits 1 when one could not be taken
-	@$(BIN)/python -m bench
+	@$(WITH_SERVICES) $(BIN)/python -m bench
 
 kill-test: $(STAMP) ## Kill processes at random under load and compare every decision (KILLS=100 ENGINE=kafka)
-	@$(BIN)/python -m tests.kill --kills $(KILLS) --engine $(ENGINE)
+	@$(WITH_SERVICES) $(BIN)/python -m tests.kill --kills $(KILLS) --engine $(ENGINE)
 
 services: $(STAMP) ## Start a real Kafka and PostgreSQL for development and print their addresses
-	@$(BIN)/python deploy/local/services.py start
+	@$(SERVICES) start
 
 check-lint:
 	@echo "ruff check" && $(BIN)/ruff check --quiet .
