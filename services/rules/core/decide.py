@@ -1,12 +1,28 @@
-"""One input of one customer, decided: the door of the core."""
+"""One input of one customer, decided: the door of the core.
+
+Order within an event: what it says of the customer, its sign of life, the lifecycle, exits, triggers, then the messages of all of them.
+Order within a timer: the lifecycle, silence, waits and deferred messages, then the messages of all of them.
+"""
 
 from datetime import datetime
 
 from services.contracts.events import Event
+from services.rules.core.activity import ACTIVE_OUTCOMES, due_inactivity, note_event
 from services.rules.core.document import CustomerDocument
 from services.rules.core.effects import Outcome
-from services.rules.core.inputs import Input
+from services.rules.core.enrolling import enrol_on_event, enrol_on_silence
+from services.rules.core.exits import apply_exits
+from services.rules.core.flow import resume_due, settle
+from services.rules.core.inputs import EventInput, Input
+from services.rules.core.lifecycle import enter_lifecycle, move_on_event, move_on_silence
+from services.rules.core.outcomes import apply_consent, apply_outcome
+from services.rules.core.profile import note_zone, update_profile
+from services.rules.core.recent import digest_of, is_uncertain, remember, remembers
 from services.rules.core.ruleset import Ruleset
+from services.rules.core.sending import send_candidates
+from services.rules.core.turn import Turn
+
+_DUPLICATE = Outcome(effects=(), duplicate=True)
 
 
 def decide(document: CustomerDocument, given: Input, ruleset: Ruleset, now: datetime) -> tuple[CustomerDocument, Outcome]:
@@ -15,7 +31,17 @@ def decide(document: CustomerDocument, given: Input, ruleset: Ruleset, now: date
     `now` (aware UTC) is when it is decided: it governs sending, quiet hours, caps and expiry. Waits count from `given.logical_at`.
     An event whose (source, id) was decided within 48 hours gives the same document and `Outcome(duplicate=True)`.
     """
-    raise NotImplementedError
+    if not isinstance(given, EventInput):
+        turn = Turn(document, given, ruleset, now)
+        _on_timer(turn)
+        return _close(turn)
+    digest = digest_of(given.event)
+    if remembers(document, digest, given.logical_at):
+        return document, _DUPLICATE
+    turn = Turn(document, given, ruleset, now)
+    remember(turn.document, digest, given.logical_at)
+    _on_event(turn, given.event)
+    return _close(turn)
 
 
 def needs_history_lookup(document: CustomerDocument, event: Event) -> bool:
@@ -23,4 +49,40 @@ def needs_history_lookup(document: CustomerDocument, event: Event) -> bool:
 
     The shell then asks `history` for (source, id) before it calls `decide`.
     """
-    raise NotImplementedError
+    return is_uncertain(document, event)
+
+
+def _close(turn: Turn) -> tuple[CustomerDocument, Outcome]:
+    if turn.candidates:
+        send_candidates(turn)
+    if turn.document.enrolments:
+        settle(turn)
+    turn.document.seq += 1
+    return turn.document, Outcome(tuple(turn.effects), tuple(turn.enrolled), tuple(turn.exited))
+
+
+def _on_event(turn: Turn, event: Event) -> None:
+    if event.type.startswith("povod."):
+        if event.type == "povod.consent":
+            apply_consent(turn, event)
+        return
+    if event.type.startswith("message."):
+        apply_outcome(turn, event)
+        if event.type in ACTIVE_OUTCOMES:
+            note_event(turn, event.type)
+    else:
+        note_zone(turn, event)
+        update_profile(turn, event)
+        enter_lifecycle(turn)
+        note_event(turn, event.type)
+    move_on_event(turn, event.type)
+    apply_exits(turn, event)
+    for journey in turn.ruleset.by_event.get(event.type, ()):
+        enrol_on_event(turn, journey, event)
+
+
+def _on_timer(turn: Turn) -> None:
+    move_on_silence(turn)
+    for journey in due_inactivity(turn):
+        enrol_on_silence(turn, journey)
+    resume_due(turn)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import TypeVar
 
 from services.contracts.ids import ContentHash, JourneyName, StepId, TemplateName
 from services.rules.core.ruleset import (
@@ -17,6 +18,7 @@ from services.rules.core.ruleset import (
     Step,
 )
 
+_Listener = TypeVar("_Listener")
 _END = StepId("")
 _LEAST_MEMORY = timedelta(days=30)
 
@@ -39,6 +41,7 @@ def build_ruleset(  # noqa: PLR0913 - one argument a file of the rule set
     current = sorted(journeys, key=lambda journey: journey.name)
     versions = {journey.version: journey for journey in (*earlier, *current)}
     policy = policy or Policy()
+    lifecycle = lifecycle or Lifecycle()
     return Ruleset(
         hash=digest,
         journeys=_by_name(current),
@@ -47,11 +50,13 @@ def build_ruleset(  # noqa: PLR0913 - one argument a file of the rule set
         exits_by_event=_index((exit_on.event, journey) for journey in current for exit_on in journey.exit_on),
         inactive=tuple(journey for journey in current if isinstance(journey.trigger, InactiveTrigger)),
         policy=policy,
-        lifecycle=lifecycle or Lifecycle(),
+        lifecycle=lifecycle,
         templates=templates or {},
         passive_types=frozenset(passive_types),
         assume_contactable=assume_contactable,
         programs={version: flatten(journey) for version, journey in versions.items()},
+        moves_by_event=_index((event, move) for move in lifecycle.transitions for event in move.on),
+        silent_moves=tuple(move for move in lifecycle.transitions if move.inactive is not None),
         slot_memory=max((_LEAST_MEMORY, policy.min_gap or _LEAST_MEMORY, *(_reach(cap.per, cap.calendar_unit) for cap in policy.caps))),
     )
 
@@ -71,11 +76,11 @@ def _by_name(journeys: Iterable[Journey]) -> dict[JourneyName, Journey]:
     return named
 
 
-def _index(pairs: Iterable[tuple[str, Journey]]) -> dict[str, tuple[Journey, ...]]:
-    index: dict[str, tuple[Journey, ...]] = {}
-    for event, journey in pairs:
-        if journey not in index.get(event, ()):
-            index[event] = (*index.get(event, ()), journey)
+def _index(pairs: Iterable[tuple[str, _Listener]]) -> dict[str, tuple[_Listener, ...]]:
+    index: dict[str, tuple[_Listener, ...]] = {}
+    for event, listener in pairs:
+        if listener not in index.get(event, ()):
+            index[event] = (*index.get(event, ()), listener)
     return index
 
 

@@ -195,7 +195,8 @@ class Ruleset(msgspec.Struct, frozen=True):
     `hash` names it. `versions` holds also the journeys of earlier rule sets, by version, for enrolments that began with them.
     `templates` maps a template's name to its content hash and languages. `passive_types` are event types that do not count as
     activity. `assume_contactable` treats a missing address or consent as given (`povod simulate --assume-contactable`).
-    `programs` holds the flattened steps of every journey in `versions`, `slot_memory` how long caps and gap look back.
+    `programs` holds the flattened steps of every journey in `versions`, `slot_memory` how long caps and gap look back;
+    `moves_by_event` and `silent_moves` are the lifecycle's transitions by what causes them.
     """
 
     hash: ContentHash
@@ -210,4 +211,6 @@ class Ruleset(msgspec.Struct, frozen=True):
     passive_types: frozenset[str] = frozenset()
     assume_contactable: bool = False
     programs: Mapping[ContentHash, Program] = {}
+    moves_by_event: Mapping[str, tuple[Transition, ...]] = {}
+    silent_moves: tuple[Transition, ...] = ()
     slot_memory: timedelta = timedelta(days=30)

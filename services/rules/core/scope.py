@@ -12,7 +12,10 @@ CUSTOMER_FIELDS = frozenset({"id", "stage", "stage_since", "language", "timezone
 
 
 class Scope:
-    """The values of one evaluation. Outside an event (after a wait) `event` is the enrolling event, as `trigger` is."""
+    """The values of one evaluation. Where a timer leads to it (an `if` after a wait), `event` is the enrolling event, as `trigger` is.
+
+    `now` is the input's logical time, so that a lagging worker sees what a live one would have seen.
+    """
 
     __slots__ = ("customer", "event", "id", "now", "source", "time", "trigger", "type")
 
@@ -25,3 +28,10 @@ class Scope:
         self.type: str | None = None
         self.source: str | None = None
         self.time: datetime | None = None
+
+    def see(self, data: dict[str, Any], event_id: str, event_type: str, time: datetime) -> None:
+        """Make this the event that `event` means."""
+        self.event = data
+        self.id = event_id
+        self.type = event_type
+        self.time = time

@@ -1,0 +1,94 @@
+"""From a trigger that matched to an enrolment, through the gates before a journey."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.contracts.decisions import Reason, Verdict
+from services.contracts.events import Event
+from services.contracts.ids import EventId, StepId, enrolment_id
+from services.rules.core.bounds import fit, key_text
+from services.rules.core.document import Enrolment, Entry
+from services.rules.core.flow import go_to
+from services.rules.core.gates import ENTRANCE_GATES, Entrance
+from services.rules.core.gates.answer import Answer
+from services.rules.core.ruleset import EventTrigger, Journey
+from services.rules.core.turn import Turn
+
+MAX_ENROLMENTS = 200
+"""Enrolments of one customer at a time; more are refused as `loop_limit`."""
+_MAX_KEYS = 1_000
+_MAX_JOURNEYS = 200
+
+
+def enrol_on_event(turn: Turn, journey: Journey, event: Event) -> None:
+    """Enrol if the event and the trigger's `where` match and every gate lets pass; a refusal is a row of the ledger."""
+    trigger = journey.trigger
+    if not isinstance(trigger, EventTrigger) or (trigger.where is not None and not trigger.where(turn.scope(event.data))):
+        return
+    _enter(turn, Entrance(journey, _key(turn, journey, event.data), event.id, event.type, turn.happened_at, event.data))
+
+
+def enrol_on_silence(turn: Turn, journey: Journey) -> None:
+    """Enrol a customer whose silence has lasted long enough."""
+    trigger_id = EventId(f"inactive:{journey.name}:{turn.at.isoformat()}")
+    _enter(turn, Entrance(journey, _key(turn, journey, {}), trigger_id, "", turn.at, {}))
+
+
+def _key(turn: Turn, journey: Journey, trigger: dict[str, Any]) -> str | None:
+    if journey.key is None:
+        return ""
+    value = journey.key(turn.scope(trigger))
+    return None if value is None else key_text(value)
+
+
+def _enter(turn: Turn, entrance: Entrance) -> None:
+    answers: list[Answer] = []
+    for gate in ENTRANCE_GATES:
+        answers.append(gate(turn, entrance))
+        if (reason := answers[-1].reason) is not None:
+            _refuse(turn, entrance, reason, answers)
+            return
+    if len(turn.document.enrolments) >= MAX_ENROLMENTS:
+        limit = Answer("enrolments", Reason.LOOP_LIMIT, seen={"open": len(turn.document.enrolments), "max": MAX_ENROLMENTS})
+        _refuse(turn, entrance, Reason.LOOP_LIMIT, [*answers, limit])
+        return
+    _open(turn, entrance)
+
+
+def _refuse(turn: Turn, entrance: Entrance, reason: Reason, answers: list[Answer]) -> None:
+    detail = {"gates": [answer.to_detail() for answer in answers]}
+    turn.record(entrance.journey.name, entrance.key or "", StepId(""), Verdict.SKIPPED, reason, detail)
+
+
+def _open(turn: Turn, entrance: Entrance) -> None:
+    journey, key = entrance.journey, entrance.key or ""
+    enrolment = Enrolment(
+        id=enrolment_id(journey.name, turn.document.customer, key, entrance.trigger_id),
+        journey=journey.name,
+        version=journey.version,
+        entered_at=turn.at,
+        triggered_at=entrance.triggered_at,
+        trigger_id=entrance.trigger_id,
+        trigger_type=entrance.trigger_type,
+        key=key,
+        trigger=fit(entrance.trigger),
+        traceparent=turn.event.traceparent if turn.event is not None else None,
+    )
+    turn.enrolled.append(journey.name)
+    _remember_entry(turn, journey, key)
+    go_to(turn, enrolment, turn.ruleset.programs[journey.version].first)
+
+
+def _remember_entry(turn: Turn, journey: Journey, key: str) -> None:
+    """Keep what the journey's `reentry` will ask for; the newest key stands last."""
+    if journey.reentry.mode == "always":
+        return
+    entries = turn.document.entries
+    keys = _without_oldest({name: kept for name, kept in entries.get(journey.name, {}).items() if name != key}, _MAX_KEYS - 1)
+    keys[key] = Entry(turn.at)
+    others = _without_oldest({name: kept for name, kept in entries.items() if name != journey.name}, _MAX_JOURNEYS - 1)
+    turn.document.entries = {**others, journey.name: keys}
+
+
+def _without_oldest(items: Mapping[Any, Any], count: int) -> dict[Any, Any]:
+    return dict(items) if len(items) <= count else dict(list(items.items())[-count:])

@@ -1,0 +1,68 @@
+"""Exit events that were seen, so that a trigger that is older but arrives later opens nothing."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from services.rules.core.bounds import fit
+from services.rules.core.document import SeenExit
+from services.rules.core.ruleset import ExitOn, Journey
+from services.rules.core.turn import Turn
+
+_KEPT = 10
+_MAX_JOURNEYS = 200
+_MAX_DATA_BYTES = 2_048
+
+
+def exit_matches(turn: Turn, rule: ExitOn, trigger: dict[str, Any]) -> bool:
+    """Say whether this turn's event is that exit for an enrolment with that trigger."""
+    if turn.event is None or rule.event != turn.event.type:
+        return False
+    return rule.where is None or bool(rule.where(turn.scope(trigger)))
+
+
+def remember_exit(turn: Turn, journey: Journey) -> None:
+    """Note this turn's event where it is an exit of the journey; only the newest where `where` does not ask for the trigger."""
+    for number, rule in enumerate(journey.exit_on):
+        if turn.event is None or rule.event != turn.event.type:
+            continue
+        if _asks_for_trigger(rule):
+            _note(turn, journey, SeenExit(turn.happened_at, number, fit(turn.event.data, _MAX_DATA_BYTES)))
+        elif exit_matches(turn, rule, {}):
+            _note(turn, journey, SeenExit(turn.happened_at, number))
+
+
+def _asks_for_trigger(rule: ExitOn) -> bool:
+    return rule.where is not None and "trigger" in rule.where.roots
+
+
+def _note(turn: Turn, journey: Journey, seen: SeenExit) -> None:
+    exits = turn.document.exits
+    known = exits.get(journey.name, ())
+    if seen.data is None:
+        newest = max((old.at for old in known if old.data is None and old.rule == seen.rule), default=seen.at)
+        known = tuple(old for old in known if old.data is not None or old.rule != seen.rule)
+        seen = SeenExit(max(newest, seen.at), seen.rule)
+    fresh = tuple(old for old in known if old.at >= turn.at - journey.max_lateness)
+    others = {name: kept for name, kept in exits.items() if name != journey.name}
+    turn.document.exits = {**_newest(others, _MAX_JOURNEYS - 1), journey.name: (*fresh, seen)[-_KEPT:]}
+
+
+def _newest(exits: Mapping[Any, Any], count: int) -> dict[Any, Any]:
+    return dict(list(exits.items())[-count:])
+
+
+def exit_seen_after(turn: Turn, journey: Journey, triggered_at: datetime, trigger: dict[str, Any]) -> datetime | None:
+    """Return when an exit of the journey happened that is later than the trigger, `None` where none was seen."""
+    for seen in turn.document.exits.get(journey.name, ()):
+        if seen.at > triggered_at and seen.rule < len(journey.exit_on) and _holds(turn, journey.exit_on[seen.rule], seen, trigger):
+            return seen.at
+    return None
+
+
+def _holds(turn: Turn, rule: ExitOn, seen: SeenExit, trigger: dict[str, Any]) -> bool:
+    if seen.data is None or rule.where is None:
+        return True
+    scope = turn.scope(trigger)
+    scope.see(seen.data, "", rule.event, seen.at)
+    return bool(rule.where(scope))

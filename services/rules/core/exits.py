@@ -1,0 +1,46 @@
+"""Exits: an event that takes away the reason to write ends enrolments at once, cancels what waits and recalls what is on its way."""
+
+from services.contracts.decisions import Reason, Verdict
+from services.contracts.events import Event
+from services.contracts.messages import Recall
+from services.rules.core.document import Enrolment
+from services.rules.core.effects import Publish
+from services.rules.core.entries import mark_exit
+from services.rules.core.exit_memory import exit_matches, remember_exit
+from services.rules.core.turn import Turn
+
+RECALL_REASON = "exited"
+
+
+def apply_exits(turn: Turn, event: Event) -> None:
+    """End the enrolments that this event ends, on the version with which each began, and remember it for triggers that arrive late.
+
+    An event that happened before an enrolment's trigger does not end it, whenever it arrives.
+    """
+    for enrolment in list(turn.document.enrolments.values()):
+        journey = turn.ruleset.versions.get(enrolment.version)
+        if journey is None or turn.happened_at < enrolment.triggered_at:
+            continue
+        if any(exit_matches(turn, rule, enrolment.trigger) for rule in journey.exit_on):
+            _leave(turn, enrolment, event)
+    for journey in turn.ruleset.exits_by_event.get(event.type, ()):
+        remember_exit(turn, journey)
+
+
+def _leave(turn: Turn, enrolment: Enrolment, event: Event) -> None:
+    if enrolment.step:
+        turn.exited.append(enrolment.journey)
+        mark_exit(turn, enrolment)
+    for deferred in enrolment.deferred:
+        detail = {"gates": [{"gate": "exited", "answer": "refuse", "reason": "exited", "exit_event": event.id}]}
+        turn.record(enrolment.journey, enrolment.key, deferred.step, Verdict.SKIPPED, Reason.EXITED, detail)
+    for pending in enrolment.pending:
+        recall = Recall(
+            message_id=pending.id,
+            customer=turn.document.customer,
+            reason=RECALL_REASON,
+            recalled_at=turn.now,
+            traceparent=event.traceparent,
+        )
+        turn.effects.append(Publish(recall))
+    turn.drop(enrolment.id)

@@ -1,0 +1,64 @@
+"""The stage machine. Stages move before triggers are looked at: a first order makes the customer active, then journeys for active match."""
+
+from datetime import datetime
+
+from services.rules.core.ruleset import Transition
+from services.rules.core.turn import Turn
+
+
+def enter_lifecycle(turn: Turn) -> None:
+    """Give a customer without a stage the first one."""
+    if turn.document.stage == "" and turn.ruleset.lifecycle.stages:
+        _move(turn, turn.ruleset.lifecycle.initial)
+
+
+def move_on_event(turn: Turn, event_type: str) -> None:
+    """Follow the first transition that this event causes from the customer's stage."""
+    for transition in turn.ruleset.moves_by_event.get(event_type, ()):
+        if _leads_away(transition, turn.document.stage):
+            _move(turn, transition.target)
+            return
+
+
+def move_on_silence(turn: Turn) -> None:
+    """Follow the transitions whose silence is complete at this timer, and arm the next one."""
+    if turn.document.stage_due_at is None or turn.document.stage_due_at > turn.at:
+        return
+    turn.document.stage_due_at = None
+    for _ in turn.ruleset.lifecycle.stages:
+        found = next((move for move in _silent_moves(turn) if _due(turn, move) <= turn.at), None)
+        if found is None:
+            break
+        _move(turn, found.target)
+    arm_stage_timer(turn)
+
+
+def arm_stage_timer(turn: Turn) -> None:
+    """Arm the timer for the next transition by silence, if none is armed. It never fires again at this same moment."""
+    if turn.document.stage_due_at is not None or turn.document.last_activity_at is None:
+        return
+    due = [moment for move in _silent_moves(turn) if (moment := _due(turn, move)) > turn.at]
+    turn.document.stage_due_at = min(due, default=None)
+
+
+def _silent_moves(turn: Turn) -> list[Transition]:
+    if turn.document.last_activity_at is None:
+        return []
+    return [move for move in turn.ruleset.silent_moves if _leads_away(move, turn.document.stage)]
+
+
+def _leads_away(transition: Transition, stage: str) -> bool:
+    return transition.target != stage and (not transition.sources or stage in transition.sources)
+
+
+def _due(turn: Turn, transition: Transition) -> datetime:
+    since = turn.document.last_activity_at
+    if since is None or transition.inactive is None:
+        return turn.at
+    return since + transition.inactive
+
+
+def _move(turn: Turn, stage: str) -> None:
+    turn.document.stage = stage
+    turn.document.stage_since = turn.happened_at
+    turn.document.stage_due_at = None

@@ -1,0 +1,128 @@
+"""What events say of the customer: traits, addresses, language, zone and consents."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal
+
+from services.contracts.events import Event
+from services.contracts.ids import Channel
+from services.rules.core.bounds import size_of
+from services.rules.core.document import Consent, Suppression
+from services.rules.core.effects import GrantConsent
+from services.rules.core.turn import Turn
+
+IDENTIFYING = frozenset({"customer.identified", "customer.registered"})
+CONSENTING: dict[str, Literal["subscribed", "unsubscribed"]] = {"consent.given": "subscribed", "consent.withdrawn": "unsubscribed"}
+_ADDRESS_FIELDS = {"email": "email", "phone": "sms", "telegram": "telegram"}
+_OTHER_FIELDS = frozenset({"addresses", "consent", "context", "language", "timezone", "traits", *_ADDRESS_FIELDS})
+_MAX_TRAITS = 200
+_MAX_TRAIT_BYTES = 4_096
+_MAX_NAME = 100
+_MAX_ADDRESS = 320
+_MAX_CHANNELS = 32
+
+
+def note_zone(turn: Turn, event: Event) -> None:
+    """Keep the zone that an event states (`timezone`, or `context.timezone` as analytics libraries send it)."""
+    context = event.data.get("context")
+    zone = event.data.get("timezone") or (context.get("timezone") if isinstance(context, dict) else None)
+    if isinstance(zone, str) and len(zone) <= 64:
+        turn.document.event_timezone = zone
+
+
+def update_profile(turn: Turn, event: Event) -> None:
+    """Take over what an event says of the customer: its traits, addresses, language, zone and consents; other events say nothing."""
+    if event.type in IDENTIFYING:
+        _identify(turn, event.data)
+    elif (state := CONSENTING.get(event.type)) is not None and isinstance(channel := event.data.get("channel"), str):
+        _consent(turn, event, Channel(channel), state)
+
+
+def _identify(turn: Turn, data: dict[str, Any]) -> None:
+    traits = data.get("traits")
+    own = {name: value for name, value in data.items() if name not in _OTHER_FIELDS}
+    given = {**own, **traits} if isinstance(traits, dict) else own
+    both = {**given, **data}
+    _set_addresses(turn, both)
+    _set_traits(turn, {name: value for name, value in given.items() if name not in _OTHER_FIELDS})
+    if isinstance(language := both.get("language"), str) and len(language) <= 35:
+        turn.document.language = language
+    if isinstance(zone := both.get("timezone"), str) and len(zone) <= 64:
+        turn.document.timezone = zone
+    _set_consents(turn, both.get("consent"))
+
+
+def _set_traits(turn: Turn, given: dict[str, Any]) -> None:
+    """Merge traits; `None` takes one away. Over-long values and names, and traits beyond the 200th, are left out."""
+    traits = dict(turn.document.traits)
+    for name, value in given.items():
+        if value is None:
+            traits.pop(name, None)
+        elif len(name) <= _MAX_NAME and size_of(value) <= _MAX_TRAIT_BYTES and (name in traits or len(traits) < _MAX_TRAITS):
+            traits[name] = value
+    turn.document.traits = traits
+
+
+def _set_addresses(turn: Turn, given: dict[str, Any]) -> None:
+    addresses = dict(turn.document.addresses)
+    for channel, address in _addresses(given):
+        if address is None:
+            addresses.pop(channel, None)
+        elif 0 < len(address) <= _MAX_ADDRESS and (channel in addresses or len(addresses) < _MAX_CHANNELS):
+            addresses[channel] = address
+    turn.document.addresses = addresses
+
+
+def _addresses(given: dict[str, Any]) -> Iterator[tuple[Channel, str | None]]:
+    for field, channel in _ADDRESS_FIELDS.items():
+        if field in given:
+            yield from _address(channel, given[field])
+    named = given.get("addresses")
+    for channel, address in named.items() if isinstance(named, dict) else ():
+        yield from _address(channel, address)
+
+
+def _address(channel: str, value: Any) -> Iterator[tuple[Channel, str | None]]:
+    """Yield the address if it is one: a text, a number (chat ids), or `None` to forget it."""
+    if value is None or isinstance(value, str):
+        yield Channel(channel), value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield Channel(channel), str(value)
+
+
+def _set_consents(turn: Turn, given: Any) -> None:
+    if turn.event is None or not isinstance(given, dict):
+        return
+    for channel, allowed in given.items():
+        if isinstance(allowed, bool):
+            _consent(turn, turn.event, Channel(channel), "subscribed" if allowed else "unsubscribed")
+
+
+def _consent(turn: Turn, event: Event, channel: Channel, state: Literal["subscribed", "unsubscribed"]) -> None:
+    """Copy a consent that an event stated, and have it written into the ledger."""
+    if note_consent(turn, channel, state, turn.happened_at):
+        evidence = f"{event.type} {event.id}"[:500]
+        turn.effects.append(GrantConsent(turn.document.customer, channel, state, turn.happened_at, event.source, evidence))
+
+
+def note_consent(turn: Turn, channel: Channel, state: str, at: datetime) -> bool:
+    """Keep a consent if it is the newest; of two at the same moment the withdrawal holds. Say whether it was kept."""
+    consents = turn.document.consents
+    known = consents.get(channel)
+    if known is not None and (at < known.at or (at == known.at and known.state == "unsubscribed")):
+        return False
+    if (known is None and len(consents) >= _MAX_CHANNELS) or len(channel) > _MAX_NAME:
+        return False
+    turn.document.consents = {**consents, channel: Consent(state, at)}
+    return True
+
+
+def suppress(turn: Turn, channel: Channel, address: str, reason: str) -> None:
+    """Keep that an address must not be used again."""
+    if channel in turn.document.suppressed or len(turn.document.suppressed) < _MAX_CHANNELS:
+        turn.document.suppressed = {**turn.document.suppressed, channel: Suppression(address[:_MAX_ADDRESS], reason[:_MAX_NAME])}
+
+
+def unsuppress(turn: Turn, channel: Channel) -> None:
+    """Forget a channel's suppression."""
+    turn.document.suppressed = {name: kept for name, kept in turn.document.suppressed.items() if name != channel}

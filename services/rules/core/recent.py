@@ -1,0 +1,65 @@
+"""Which events were decided in the last 48 hours: packed records in the document, so that a busy customer stays cheap to copy and store.
+
+A record is 12 bytes: eight of BLAKE2b over source and id, four of the received time in seconds. Records stand in order of arrival.
+"""
+
+import struct
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+from services.contracts.events import Event
+from services.rules.core.document import CustomerDocument
+
+MEMORY = timedelta(hours=48)
+MAX_RECORDS = 1_000
+_SIZE = 12
+_HASH = 8
+_SECONDS = struct.Struct(">I")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_LAST = 2**32 - 1
+
+
+def digest_of(event: Event) -> bytes:
+    """Return the eight bytes by which an event is remembered."""
+    return blake2b(f"{event.source}\x1f{event.id}".encode(errors="surrogatepass"), digest_size=_HASH).digest()
+
+
+def remembers(document: CustomerDocument, digest: bytes, received_at: datetime) -> bool:
+    """Say whether this event was decided less than 48 hours before `received_at`."""
+    recent = document.recent
+    found = recent.find(digest)
+    while found >= 0:
+        if found % _SIZE == 0:
+            return _seconds(received_at) - _time_at(recent, found) < MEMORY // _SECOND
+        found = recent.find(digest, found + 1)
+    return False
+
+
+def remember(document: CustomerDocument, digest: bytes, received_at: datetime) -> None:
+    """Add a record, drop those older than 48 hours, and the oldest beyond 1,000 (noted in `recent_lost_at`)."""
+    seconds = _seconds(received_at)
+    recent = document.recent
+    start = 0
+    oldest = seconds - MEMORY // _SECOND
+    while start < len(recent) and _time_at(recent, start) <= oldest:
+        start += _SIZE
+    if len(recent) - start >= MAX_RECORDS * _SIZE:
+        document.recent_lost_at = _EPOCH + timedelta(seconds=_time_at(recent, start))
+        start += _SIZE
+    document.recent = recent[start:] + digest + _SECONDS.pack(seconds)
+
+
+def is_uncertain(document: CustomerDocument, event: Event) -> bool:
+    """Say whether an id that is not remembered may have been forgotten before its 48 hours were over."""
+    lost_at = document.recent_lost_at
+    return lost_at is not None and lost_at > event.receivedtime - MEMORY and not remembers(document, digest_of(event), event.receivedtime)
+
+
+def _time_at(recent: bytes, start: int) -> int:
+    seconds: int = _SECONDS.unpack_from(recent, start + _HASH)[0]
+    return seconds
+
+
+def _seconds(moment: datetime) -> int:
+    return min(max(int(moment.timestamp()), 0), _LAST)
