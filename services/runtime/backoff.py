@@ -1,6 +1,5 @@
 """Waiting longer after each failure in a row: exponential, with jitter, in real time."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -19,7 +18,7 @@ class BackoffPolicy:
 
 
 class Backoff:
-    """The running state of one caller: `wait` after a failure, `reset` after a success."""
+    """The running state of one caller: `next_wait` after a failure, `reset` after a success."""
 
     def __init__(self, policy: BackoffPolicy = BackoffPolicy(), *, chance: Random | None = None) -> None:
         self._policy = policy
@@ -35,7 +34,3 @@ class Backoff:
         limit = self._policy.limit(self._failures)
         self._failures += 1
         return limit * self._chance.uniform(0.5, 1.0)
-
-    async def wait(self) -> None:
-        """Sleep that long; may be cancelled."""
-        await asyncio.sleep(self.next_wait().total_seconds())

@@ -1,5 +1,6 @@
 """Publishes dead letters to `<topic>.dlq`, the original bytes as value, with headers that say why and where from."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,9 +47,9 @@ class DeadLetterRelay:
         """Say that rows were committed; harmless at any time."""
         self._loop.wake()
 
-    async def run(self) -> None:
-        """Publish until cancelled; backs off while log or database are unavailable."""
-        await self._loop.run()
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop` is set, then what is left, once; backs off while log or database are unavailable."""
+        await self._loop.run(stop)
 
     async def publish(self) -> int:
         """Publish the oldest rows and mark them; return how many. Raises `LogUnavailable` or `DatabaseUnavailable`."""

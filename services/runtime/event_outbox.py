@@ -5,6 +5,7 @@ it once more: harmless, since readers deduplicate by (source, id). Rows of one c
 as long as one relay sees them; several relays may reorder them.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from sqlalchemy import Row, text
@@ -59,9 +60,9 @@ class EventOutboxRelay:
         """Say that rows were committed; harmless at any time."""
         self._loop.wake()
 
-    async def run(self) -> None:
-        """Publish until cancelled; backs off while log or database are unavailable."""
-        await self._loop.run()
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until `stop` is set, then what is left, once; backs off while log or database are unavailable."""
+        await self._loop.run(stop)
 
     async def publish(self) -> int:
         """Publish the oldest rows and delete them; return how many. Raises `LogUnavailable` or `DatabaseUnavailable`."""

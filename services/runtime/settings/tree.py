@@ -130,6 +130,7 @@ class TelemetrySettings(Section):
 
     log_format: Literal["json", "console"] = Field("console", description="json for machines, console for people")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least level that is written")
+    metrics_host: str = Field("127.0.0.1", description="address of that port; 0.0.0.0 for all")
     metrics_port: int = Field(0, ge=0, le=65535, description="port of /metrics, /livez and /readyz of rules and dispatch; 0: none")
 
 
