@@ -22,14 +22,15 @@ _MAX_TIMERS = 200
 def note_event(turn: Turn, event_type: str) -> None:
     """Note when the customer was seen, and arm the timers of silence where the event counts as activity."""
     document = turn.document
-    if document.first_seen_at is None:
+    if document.first_seen_at is None or document.first_seen_at > turn.happened_at:
         document.first_seen_at = turn.happened_at
     document.last_seen = _with_latest(document.last_seen, event_type, turn.happened_at)
     if event_type in turn.ruleset.passive_types:
         return
     if document.last_activity_at is None or document.last_activity_at < turn.happened_at:
         document.last_activity_at = turn.happened_at
-    arm_stage_timer(turn)
+    if turn.ruleset.silent_moves:
+        arm_stage_timer(turn)
     for journey in turn.ruleset.inactive:
         if journey.name not in document.inactivity_due:
             _arm(turn, journey)

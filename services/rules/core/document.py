@@ -101,6 +101,7 @@ class Enrolment(msgspec.Struct, frozen=True, omit_defaults=True):
     triggered_at: datetime
     trigger_id: EventId
     trigger_type: str = ""
+    trigger_source: str = ""
     key: str = ""
     trigger: dict[str, Any] = {}
     step: StepId = StepId("")

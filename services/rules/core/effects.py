@@ -37,7 +37,12 @@ Effect = Publish | Record | GrantConsent
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """The result of one decision. `changed` is False where the document is as before (a duplicate event), so nothing need be stored."""
+    """The result of one decision.
+
+    `effects` in the order in which they were decided. `enrolled` and `exited` name the journey of each enrolment that opened, or that
+    left before its last step (an exit event, an `exit` step, a lost version). `duplicate`: the event was decided before, the document
+    is the same object and nothing need be stored.
+    """
 
     effects: tuple[Effect, ...]
     enrolled: tuple[str, ...] = ()

@@ -25,13 +25,13 @@ def enrol_on_event(turn: Turn, journey: Journey, event: Event) -> None:
     trigger = journey.trigger
     if not isinstance(trigger, EventTrigger) or (trigger.where is not None and not trigger.where(turn.scope(event.data))):
         return
-    _enter(turn, Entrance(journey, _key(turn, journey, event.data), event.id, event.type, turn.happened_at, event.data))
+    _enter(turn, Entrance(journey, _key(turn, journey, event.data), event.id, event.type, event.source, turn.happened_at, event.data))
 
 
 def enrol_on_silence(turn: Turn, journey: Journey) -> None:
     """Enrol a customer whose silence has lasted long enough."""
     trigger_id = EventId(f"inactive:{journey.name}:{turn.at.isoformat()}")
-    _enter(turn, Entrance(journey, _key(turn, journey, {}), trigger_id, "", turn.at, {}))
+    _enter(turn, Entrance(journey, _key(turn, journey, {}), trigger_id, "", "", turn.at, {}))
 
 
 def _key(turn: Turn, journey: Journey, trigger: dict[str, Any]) -> str | None:
@@ -63,13 +63,14 @@ def _refuse(turn: Turn, entrance: Entrance, reason: Reason, answers: list[Answer
 def _open(turn: Turn, entrance: Entrance) -> None:
     journey, key = entrance.journey, entrance.key or ""
     enrolment = Enrolment(
-        id=enrolment_id(journey.name, turn.document.customer, key, entrance.trigger_id),
+        id=enrolment_id(journey.name, turn.document.customer, key, _unique_id(entrance)),
         journey=journey.name,
         version=journey.version,
         entered_at=turn.at,
         triggered_at=entrance.triggered_at,
         trigger_id=entrance.trigger_id,
         trigger_type=entrance.trigger_type,
+        trigger_source=entrance.trigger_source,
         key=key,
         trigger=fit(entrance.trigger),
         traceparent=turn.event.traceparent if turn.event is not None else None,
@@ -77,6 +78,11 @@ def _open(turn: Turn, entrance: Entrance) -> None:
     turn.enrolled.append(journey.name)
     _remember_entry(turn, journey, key)
     go_to(turn, enrolment, turn.ruleset.programs[journey.version].first)
+
+
+def _unique_id(entrance: Entrance) -> EventId:
+    """Name the trigger by source and id: two sources may use the same ids."""
+    return EventId(f"{entrance.trigger_source}\x1f{entrance.trigger_id}")
 
 
 def _remember_entry(turn: Turn, journey: Journey, key: str) -> None:

@@ -64,5 +64,5 @@ def _holds(turn: Turn, rule: ExitOn, seen: SeenExit, trigger: dict[str, Any]) ->
     if seen.data is None or rule.where is None:
         return True
     scope = turn.scope(trigger)
-    scope.see(seen.data, "", rule.event, seen.at)
+    scope.see(seen.data, "", rule.event, seen.at, "")
     return bool(rule.where(scope))

@@ -60,7 +60,7 @@ def _at(enrolment: Enrolment, step: StepId, due_at: datetime | None) -> Enrolmen
 
 def _holds(turn: Turn, enrolment: Enrolment, condition: Any) -> bool:
     scope = turn.scope(enrolment.trigger)
-    scope.see(enrolment.trigger, enrolment.trigger_id, enrolment.trigger_type, enrolment.triggered_at)
+    scope.see(enrolment.trigger, enrolment.trigger_id, enrolment.trigger_type, enrolment.triggered_at, enrolment.trigger_source)
     return bool(condition(scope))
 
 
@@ -69,12 +69,9 @@ def _propose(turn: Turn, enrolment: Enrolment, journey: Journey, step: SendStep)
 
 
 def end(turn: Turn, enrolment: Enrolment) -> None:
-    """End an enrolment that has come to its last step; it is kept as long as messages of it are on their way."""
+    """End an enrolment that has come to its last step; `settle` forgets it when no message of it is on its way."""
     mark_exit(turn, enrolment)
-    if enrolment.pending or any(deferred.fallback for deferred in enrolment.deferred):
-        turn.put(_at(enrolment, _END, None))
-    else:
-        turn.drop(enrolment.id)
+    turn.put(_at(enrolment, _END, None))
 
 
 def stop_looping(turn: Turn, enrolment: Enrolment, step: StepId) -> None:

@@ -7,7 +7,7 @@ from services.rules.core.document import CustomerDocument
 
 EVENT_FIELDS = frozenset({"id", "type", "source", "time"})
 """Attributes of the event itself; they hide fields of its data with the same name."""
-CUSTOMER_FIELDS = frozenset({"id", "stage", "stage_since", "language", "timezone", "first_seen_at", "last_activity_at"})
+CUSTOMER_FIELDS = frozenset({"id", "addresses", "stage", "stage_since", "language", "timezone", "first_seen_at", "last_activity_at"})
 """Fields of the customer that are no traits; they hide traits with the same name."""
 
 
@@ -29,9 +29,10 @@ class Scope:
         self.source: str | None = None
         self.time: datetime | None = None
 
-    def see(self, data: dict[str, Any], event_id: str, event_type: str, time: datetime) -> None:
+    def see(self, data: dict[str, Any], event_id: str, event_type: str, time: datetime, source: str) -> None:
         """Make this the event that `event` means."""
         self.event = data
         self.id = event_id
         self.type = event_type
         self.time = time
+        self.source = source

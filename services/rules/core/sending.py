@@ -40,7 +40,7 @@ def send_candidates(turn: Turn) -> None:
         for candidate in candidates:
             _decide(turn, candidate)
     for candidate in turn.candidates:
-        stop_looping(turn, _current(turn, candidate), candidate.step.id)
+        stop_looping(turn, turn.document.enrolments[candidate.enrolment.id], candidate.step.id)
 
 
 def _precedence(candidate: Candidate) -> tuple[Any, ...]:
@@ -48,11 +48,11 @@ def _precedence(candidate: Candidate) -> tuple[Any, ...]:
     return (-candidate.journey.priority, enrolment.triggered_at, candidate.journey.name, enrolment.id, candidate.step.id)
 
 
-def _current(turn: Turn, candidate: Candidate) -> Any:
-    return turn.document.enrolments.get(candidate.enrolment.id, candidate.enrolment)
-
-
 def _decide(turn: Turn, candidate: Candidate) -> None:
+    if candidate.enrolment.id not in turn.document.enrolments:
+        detail = {"gates": [Answer("exited", Reason.EXITED).to_detail()]}
+        _record(turn, candidate, Verdict.SKIPPED, Reason.EXITED, detail, None)
+        return
     answers, channel = _ask(turn, candidate)
     last = answers[-1]
     detail = {"gates": [answer.to_detail() for answer in answers]}
@@ -65,7 +65,7 @@ def _decide(turn: Turn, candidate: Candidate) -> None:
     else:
         _send(turn, candidate, channel, detail)
     if not candidate.fallback:
-        go_to(turn, _current(turn, candidate), next_step(turn, candidate))
+        go_to(turn, turn.document.enrolments[candidate.enrolment.id], next_step(turn, candidate))
 
 
 def _ask(turn: Turn, candidate: Candidate) -> tuple[list[Answer], Channel | None]:
@@ -113,7 +113,7 @@ def _record(turn: Turn, candidate: Candidate, verdict: Verdict, reason: Reason, 
 
 
 def _defer(turn: Turn, candidate: Candidate, answer: Answer) -> None:
-    enrolment = _current(turn, candidate)
+    enrolment = turn.document.enrolments[candidate.enrolment.id]
     deferred = Deferred(
         step=candidate.step.id,
         channels=candidate.channels,
@@ -127,7 +127,7 @@ def _defer(turn: Turn, candidate: Candidate, answer: Answer) -> None:
 
 def _send(turn: Turn, candidate: Candidate, channel: Channel, detail: dict[str, Any]) -> None:
     message = compose(turn, candidate, channel)
-    enrolment = _current(turn, candidate)
+    enrolment = turn.document.enrolments[candidate.enrolment.id]
     turn.record(
         enrolment.journey, enrolment.key, candidate.step.id, Verdict.SENT, Reason.OK, detail, channel=channel, message_id=message.message_id
     )

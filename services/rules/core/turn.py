@@ -58,8 +58,7 @@ class Turn:
         scope = Scope(self.document, self.at)
         scope.trigger = trigger or {}
         if self.event is not None:
-            scope.see(self.event.data, self.event.id, self.event.type, self.happened_at)
-            scope.source = self.event.source
+            scope.see(self.event.data, self.event.id, self.event.type, self.happened_at, self.event.source)
         return scope
 
     def put(self, enrolment: Enrolment) -> Enrolment:

@@ -21,6 +21,7 @@ class Entrance(msgspec.Struct, frozen=True):
     key: str | None
     trigger_id: EventId
     trigger_type: str
+    trigger_source: str
     triggered_at: datetime
     trigger: dict[str, Any]
 
