@@ -60,7 +60,7 @@ def _padded(token: str) -> bytes:
     """Return the token as Fernet wants it; only its one canonical spelling is taken."""
     try:
         padded = token[:LONGEST].encode("ascii") + b"=" * (-len(token) % 4)
-        if len(token) <= LONGEST and base64.urlsafe_b64encode(base64.urlsafe_b64decode(padded)) == padded:
+        if "=" not in token and len(token) <= LONGEST and base64.urlsafe_b64encode(base64.urlsafe_b64decode(padded)) == padded:
             return padded
     except (UnicodeEncodeError, binascii.Error) as error:
         raise _refusal() from error
