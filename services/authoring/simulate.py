@@ -14,7 +14,7 @@ from services.contracts.events import Event
 from services.contracts.ids import Channel, CustomerId, EventId, JourneyName
 from services.contracts.messages import Message
 from services.contracts.outcomes import OutcomeData, OutcomeType
-from services.rules.core import decide
+from services.rules.core.decide import decide, needs_history_lookup
 from services.rules.core.document import CustomerDocument, new_document, next_due_at
 from services.rules.core.effects import Outcome, Publish, Record
 from services.rules.core.inputs import EventInput, Input, TimerInput
@@ -99,14 +99,23 @@ class _Run:
         self._ruleset = ruleset
         self._figures = figures
         self._on_decision = on_decision
+        self._decided: set[tuple[str, EventId]] = set()
 
     def run(self, events: Sequence[Event]) -> None:
         now = events[0].time
         for event in events:
             self._fire_timers(now, event.time)
             now = event.time
-            self._decide(EventInput(event), now)
+            if not self._is_forgotten_duplicate(event):
+                self._decide(EventInput(event), now)
         self._fire_timers(now, None)
+
+    def _is_forgotten_duplicate(self, event: Event) -> bool:
+        """Say whether the document had to forget this id too early; live, the rules ask `history` then."""
+        key = (event.source, event.id)
+        known = key in self._decided and needs_history_lookup(self._document, event)
+        self._decided.add(key)
+        return known
 
     def _fire_timers(self, now: datetime, until: datetime | None) -> None:
         """Fire what is due up to and including `until`; everything there is where it is None."""

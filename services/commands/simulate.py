@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import click
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -144,14 +145,22 @@ def write_decisions(file: Path, decisions: list[Decision]) -> None:
 
 def show(console: Console, figures: Figures, elapsed: float) -> None:
     """Print a table of the journeys and what was sent on which channel."""
-    table = Table("journey", title=f"{figures.events:,} events of {figures.customers:,} customers, in {elapsed:.1f} s")
-    for heading in ("enrolled", "exited", "sent", "deferred", "held out"):
-        table.add_column(heading, justify="right")
-    table.add_column("skipped")
+    table = Table(
+        title=f"{figures.events:,} events of {figures.customers:,} customers, in {elapsed:.1f} s", title_justify="left", box=SIMPLE_HEAD
+    )
+    table.add_column("journey", no_wrap=True)
+    for heading in ("enrolled", "exited", "sent", "deferred"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("skipped", no_wrap=True)
     for name, journey in figures.journeys.items():
-        counts = (journey.enrolled, journey.exited, journey.sent, journey.deferred, journey.held_out)
-        skipped = ", ".join(f"{reason} {count:,}" for reason, count in sorted(journey.skipped.items()))
-        table.add_row(name, *(f"{count:,}" for count in counts), skipped)
+        counts = (journey.enrolled, journey.exited, journey.sent, journey.deferred)
+        table.add_row(name, *(f"{count:,}" for count in counts), reasons(journey.skipped))
     console.print(table)
     sent = ", ".join(f"{channel} {count:,}" for channel, count in sorted(figures.messages.items()))
     console.print(f"Messages: {sent or 'none'}")
+
+
+def reasons(skipped: Mapping[str, int]) -> str:
+    """Return a line a reason, the most frequent first."""
+    ordered = sorted(skipped.items(), key=lambda reason: (-reason[1], reason[0]))
+    return "\n".join(f"{reason} {count:,}" for reason, count in ordered)
