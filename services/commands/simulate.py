@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import click
 import msgspec
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from services.authoring.simulate import Figures
 from services.authoring.simulate import simulate as run_rules
 from services.commands.invocation import Invocation
+from services.commands.tables import by_count, table
 from services.contracts.decisions import Decision
 from services.contracts.events import Event
 from services.contracts.mapping import Reading, parse_map, read_files
@@ -96,7 +95,7 @@ def simulate(  # noqa: PLR0913 - one argument an option
     if as_json:
         click.echo(msgspec.json.encode({**msgspec.to_builtins(figures), "elapsed_s": round(elapsed, 3)}))
     else:
-        show(Console(), figures, elapsed)
+        click.echo(lines_of(figures, elapsed))
 
 
 def _load(rules: Path, templates: Path | None, *, assume_contactable: bool) -> Ruleset:
@@ -143,24 +142,19 @@ def write_decisions(file: Path, decisions: list[Decision]) -> None:
             output.write(encode(decision) + b"\n")
 
 
-def show(console: Console, figures: Figures, elapsed: float) -> None:
-    """Print a table of the journeys and what was sent on which channel."""
-    table = Table(
-        title=f"{figures.events:,} events of {figures.customers:,} customers, in {elapsed:.1f} s", title_justify="left", box=SIMPLE_HEAD
-    )
-    table.add_column("journey", no_wrap=True)
-    for heading in ("enrolled", "exited", "sent", "deferred"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("skipped", no_wrap=True)
-    for name, journey in figures.journeys.items():
-        counts = (journey.enrolled, journey.exited, journey.sent, journey.deferred)
-        table.add_row(name, *(f"{count:,}" for count in counts), reasons(journey.skipped))
-    console.print(table)
+def lines_of(figures: Figures, elapsed: float) -> str:
+    """Return a table of the journeys and what was sent on which channel."""
+    rows = [
+        (name, f"{each.enrolled:,}", f"{each.exited:,}", f"{each.sent:,}", f"{each.deferred:,}", by_count(each.skipped))
+        for name, each in figures.journeys.items()
+    ]
     sent = ", ".join(f"{channel} {count:,}" for channel, count in sorted(figures.messages.items()))
-    console.print(f"Messages: {sent or 'none'}")
-
-
-def reasons(skipped: Mapping[str, int]) -> str:
-    """Return a line a reason, the most frequent first."""
-    ordered = sorted(skipped.items(), key=lambda reason: (-reason[1], reason[0]))
-    return "\n".join(f"{reason} {count:,}" for reason, count in ordered)
+    return "\n".join(
+        (
+            f"{figures.events:,} events of {figures.customers:,} customers, in {elapsed:.1f} s",
+            "",
+            table(("journey", "enrolled", "exited", "sent", "deferred", "skipped"), rows),
+            "",
+            f"Messages: {sent or 'none'}",
+        )
+    )

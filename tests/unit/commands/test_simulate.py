@@ -52,7 +52,7 @@ def test_people_get_a_table(lines: Path) -> None:
 
     assert result.exit_code == 0
     assert "3 events of 2 customers" in result.stdout
-    assert ["abandoned", "2", "1", "1", "0"] in [line.split() for line in result.stdout.splitlines()]
+    assert ["abandoned", "2", "1", "1", "0", "exited", "1"] in [line.split() for line in result.stdout.splitlines()]
     assert "Messages: email 1" in result.stdout
 
 
@@ -82,7 +82,8 @@ def test_decisions_are_written_by_time(lines: Path, tmp_path: Path) -> None:
 
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert [(row["customer"], row["at"], row["verdict"], row["reason"]) for row in rows] == [
-        ("ann", "2024-03-01T11:00:00Z", "skipped", "consent")
+        ("ann", "2024-03-01T11:00:00Z", "skipped", "consent"),
+        ("bob", "2024-03-02T10:30:00Z", "skipped", "exited"),
     ]
     assert {"journey", "key", "step", "ruleset", "input_id", "detail"} <= set(rows[0])
 
