@@ -22,7 +22,7 @@ _PURPOSE = b"povod unsubscribe v1"
 _NO_TIME = 0
 """Fernet's time stamp is in the clear and links never run out: none is given."""
 LONGEST = 4_096
-"""Characters of a token that are looked at; ours are about 230."""
+"""Characters of a token that are looked at; ours are about 160."""
 
 
 class UnsubscribeClaim(msgspec.Struct, frozen=True, array_like=True):
