@@ -1,7 +1,10 @@
 """Exits: an event that takes away the reason to write ends enrolments at once, cancels what waits and recalls what is on its way."""
 
+from collections.abc import Iterator
+
 from services.contracts.decisions import Reason, Verdict
 from services.contracts.events import Event
+from services.contracts.ids import StepId
 from services.contracts.messages import Recall
 from services.rules.core.document import Enrolment
 from services.rules.core.effects import Publish
@@ -17,7 +20,7 @@ def apply_exits(turn: Turn, event: Event) -> None:
 
     An event that happened before an enrolment's trigger does not end it, whenever it arrives.
     """
-    for enrolment in list(turn.document.enrolments.values()):
+    for enrolment in sorted(turn.document.enrolments.values(), key=lambda enrolment: (enrolment.journey, enrolment.key, enrolment.id)):
         journey = turn.ruleset.versions.get(enrolment.version)
         if journey is None or turn.happened_at < enrolment.triggered_at:
             continue
@@ -31,9 +34,9 @@ def _leave(turn: Turn, enrolment: Enrolment, event: Event) -> None:
     if enrolment.step:
         turn.exited.append(enrolment.journey)
         mark_exit(turn, enrolment)
-    for deferred in enrolment.deferred:
-        detail = {"gates": [{"gate": "exited", "answer": "refuse", "reason": "exited", "exit_event": event.id}]}
-        turn.record(enrolment.journey, enrolment.key, deferred.step, Verdict.SKIPPED, Reason.EXITED, detail)
+    for step in _silenced_steps(enrolment):
+        detail = {"gates": [{"gate": "exited", "answer": "refuse", "reason": "exited", "exit_event": event.id, "exit_type": event.type}]}
+        turn.record(enrolment.journey, enrolment.key, step, Verdict.SKIPPED, Reason.EXITED, detail)
     for pending in enrolment.pending:
         recall = Recall(
             message_id=pending.id,
@@ -44,3 +47,10 @@ def _leave(turn: Turn, enrolment: Enrolment, event: Event) -> None:
         )
         turn.effects.append(Publish(recall))
     turn.drop(enrolment.id)
+
+
+def _silenced_steps(enrolment: Enrolment) -> Iterator[StepId]:
+    """Yield where the enrolment was cut off: a row of the ledger each, so that the silence after an exit has its reason too."""
+    if enrolment.step:
+        yield enrolment.step
+    yield from (deferred.step for deferred in enrolment.deferred if deferred.fallback)

@@ -15,6 +15,8 @@ from services.rules.core.profile import note_consent, suppress, unsuppress
 from services.rules.core.ruleset import SendStep
 from services.rules.core.turn import Turn
 
+_WHOLE_CHANNEL = "all"
+"""The topic of a consent that is about a channel as such; the document keeps no others."""
 _FALLS_BACK = frozenset({OutcomeType.FAILED, OutcomeType.REFUSED})
 _FINAL = FREES_SLOT | {OutcomeType.SENT, OutcomeType.UNKNOWN}
 
@@ -82,7 +84,7 @@ def _fall_back(turn: Turn, enrolment: Enrolment, failed: Pending) -> None:
 def apply_consent(turn: Turn, event: Event) -> None:
     """Copy what the consent ledger says (`povod.consent`): a state, or that an address is suppressed; the newest holds."""
     channel, state = event.data.get("channel"), event.data.get("state")
-    if not isinstance(channel, str):
+    if not isinstance(channel, str) or event.data.get("topic", _WHOLE_CHANNEL) != _WHOLE_CHANNEL:
         return
     if state in ("subscribed", "unsubscribed"):
         note_consent(turn, Channel(channel), state, _stated_at(event.data, turn.happened_at))

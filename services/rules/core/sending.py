@@ -45,7 +45,7 @@ def send_candidates(turn: Turn) -> None:
 
 def _precedence(candidate: Candidate) -> tuple[Any, ...]:
     enrolment = candidate.enrolment
-    return (-candidate.journey.priority, enrolment.triggered_at, candidate.journey.name, enrolment.id, candidate.step.id)
+    return (-candidate.journey.priority, enrolment.triggered_at, candidate.journey.name, enrolment.key, candidate.step.id)
 
 
 def _decide(turn: Turn, candidate: Candidate) -> None:
