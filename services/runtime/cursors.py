@@ -22,6 +22,11 @@ _ADVANCE = text(
     "UPDATE cursors SET next_offset = :next_offset, outbox_seq = :outbox_seq, frontier_at = :frontier_at"
     " WHERE topic = :topic AND partition = :partition AND epoch = :epoch AND next_offset = :old_offset"
 )
+_SETTLE = text(
+    "UPDATE cursors SET outbox_seq = :outbox_seq, frontier_at = :frontier_at"
+    " WHERE topic = :topic AND partition = :partition AND epoch = :epoch AND next_offset = :next_offset"
+)
+_READ = text("SELECT epoch, next_offset, outbox_seq, frontier_at FROM cursors WHERE topic = :topic AND partition = :partition")
 
 
 class Cursor(NamedTuple):
@@ -61,3 +66,21 @@ async def advance(connection: AsyncConnection, old: Cursor, new: Cursor) -> None
     )
     if result.rowcount != 1:
         raise Fenced(f"{old.partition.topic}/{old.partition.partition}: epoch {old.epoch} at offset {old.next_offset} is over")
+
+
+async def settle(connection: AsyncConnection, cursor: Cursor) -> None:
+    """Write the outbox number and frontier that the work after `advance` led to, in the same transaction."""
+    parameters = {"topic": cursor.partition.topic, "partition": cursor.partition.partition}
+    values = {"epoch": cursor.epoch, "next_offset": cursor.next_offset, "outbox_seq": cursor.outbox_seq, "frontier_at": cursor.frontier_at}
+    result = await connection.execute(_SETTLE, parameters | values)
+    if result.rowcount != 1:
+        raise Fenced(f"{cursor.partition.topic}/{cursor.partition.partition}: epoch {cursor.epoch} is over")
+
+
+async def reread(connection: AsyncConnection, cursor: Cursor) -> Cursor:
+    """Return where the partition really stands, after a commit whose result is unknown; raises `Fenced` where it has another owner."""
+    parameters = {"topic": cursor.partition.topic, "partition": cursor.partition.partition}
+    row = (await connection.execute(_READ, parameters)).one()
+    if row.epoch != cursor.epoch:
+        raise Fenced(f"{cursor.partition.topic}/{cursor.partition.partition}: epoch {cursor.epoch} is over")
+    return Cursor(cursor.partition, row.epoch, row.next_offset, row.outbox_seq, row.frontier_at)

@@ -57,6 +57,7 @@ def _create_history() -> None:
 
 
 def _create_decisions() -> None:
+    op.create_index("history_input", "history", ["bucket", "customer", "input_id"])
     op.create_table(
         "decisions",
         sa.Column("bucket", sa.Integer, primary_key=True),

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 import yaml
 
+from services.contracts.catalogue import Catalogue, load_catalogue
 from services.contracts.ids import Channel, TemplateName
 from services.contracts.messages import Kind
 from services.contracts.outcomes import OutcomeType
-from services.contracts.resources import resource
 from services.rules.loader.mistakes import cure_of, suggestion
 from services.rules.loader.sections import Source, one_of, text
 
@@ -32,38 +31,29 @@ class Vocabulary(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=1)
+def known_events() -> Catalogue:
+    """Return the event types that have a schema; read from the packaged files once."""
+    return load_catalogue()
+
+
+@lru_cache(maxsize=1)
 def event_types() -> frozenset[str]:
     """Return the event types that have a schema, and those of outcomes."""
-    files = (resource("schemas") / "events").glob("*.json")
-    return frozenset(file.name.removesuffix(".json").removesuffix(".schema") for file in files) | {kind.value for kind in OutcomeType}
+    return frozenset(known_events().types()) | {kind.value for kind in OutcomeType}
 
 
+@lru_cache(maxsize=1)
 def passive_types() -> frozenset[str]:
-    """Return the event types that do not count as activity: what Povod's own services report."""
-    return frozenset(kind.value for kind in OutcomeType)
+    """Return the event types that do not count as activity: what Povod's own services report, and what the schemas say."""
+    outcomes = {kind.value for kind in OutcomeType if not known_events().is_known(kind.value)}
+    return frozenset(name for name in known_events().types() if not known_events().is_activity(name)) | outcomes
 
 
-@lru_cache(maxsize=256)
 def data_names(types: tuple[str, ...]) -> frozenset[str] | None:
-    """Return the names that the data of events of these types may have; None where one of them has no schema."""
-    names: set[str] = set()
-    for kind_of_event in types:
-        properties = _properties(kind_of_event)
-        if properties is None:
-            return None
-        names |= properties
-    return frozenset(names) if types else None
-
-
-def _properties(name: str) -> set[str] | None:
-    if name not in event_types():
+    """Return the names that the data of events of these types is known to have; None where one of them has no schema."""
+    if not types or not all(known_events().fields(name) for name in types):
         return None
-    folder = resource("schemas") / "events"
-    for file in (folder / f"{name}.schema.json", folder / f"{name}.json"):
-        if file.is_file():
-            schema = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-            return set(schema.get("properties", {}))
-    return None
+    return frozenset().union(*(known_events().fields(name) for name in types))
 
 
 def event_type(source: Source, node: yaml.Node) -> str | None:

@@ -1,0 +1,82 @@
+"""What a record of the events topic is: an event of ours to decide, one that lies on the wrong partition, or none at all.
+
+Any producer may write to Kafka, so records are checked as input from outside: what can't be decoded or stored is given up with its
+reason, what belongs to another partition's owner is sent there. Types are not refused here: `message.*` and `povod.*` come from our own
+services.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from services.contracts.codec import decode_event
+from services.contracts.errors import InvalidEvent
+from services.contracts.events import Event
+from services.contracts.partitioning import partition_of
+from services.runtime.eventlog.port import Record
+from services.runtime.eventlog.records import MAX_RECORD
+
+LONGEST_ID = 255
+"""Characters of customer, event id, type and source."""
+_LARGEST = MAX_RECORD - 4_096
+"""Bytes of a value; leaves room for key and headers, so that any record can be published again."""
+
+
+class Accepted(NamedTuple):
+    """An event of this partition. `payload` is the record's JSON as history keeps it."""
+
+    record: Record
+    event: Event
+    payload: str
+
+
+class Misplaced(NamedTuple):
+    """An event whose customer lives on another partition (a grown topic, a wrong producer): to be forwarded, never decided."""
+
+    record: Record
+    event: Event
+    payload: str
+
+
+class Refused(NamedTuple):
+    """A record that is no event."""
+
+    record: Record
+    reason: str
+    error: str
+
+
+Sorted = Accepted | Misplaced | Refused
+
+
+def sort_records(records: Iterable[Record], partitions: int) -> list[Sorted]:
+    """Say of each record, in order, what it is; `partitions` is the topic's count."""
+    return [sort_record(record, partitions) for record in records]
+
+
+def sort_record(record: Record, partitions: int) -> Sorted:
+    """Say what one record is; never raises."""
+    try:
+        event = decode_event(record.value)
+        payload = record.value.decode()
+        _check(event, record.value)
+    except InvalidEvent as error:
+        return Refused(record, error.code, error.message)
+    except UnicodeError as error:
+        return Refused(record, "not_utf8", str(error))
+    if partition_of(event.subject, partitions) != record.partition:
+        return Misplaced(record, event, payload)
+    return Accepted(record, event, payload)
+
+
+def _check(event: Event, value: bytes) -> None:
+    """Refuse what no table could hold; raises `InvalidEvent`."""
+    if len(value) > _LARGEST:
+        raise InvalidEvent(f"{len(value)} bytes are more than the {_LARGEST} that can be handled", code="record_too_large")
+    if b"\x00" in value:
+        raise InvalidEvent("a NUL byte stands in the record", code="nul_character")
+    for name in ("subject", "id", "type", "source"):
+        text = getattr(event, name)
+        if not 0 < len(text) <= LONGEST_ID:
+            raise InvalidEvent(f"{name} must have 1 to {LONGEST_ID} characters", code="bad_length", pointer=f"/{name}")
+        if "\x00" in text:
+            raise InvalidEvent(f"a NUL character stands in {name}", code="nul_character", pointer=f"/{name}")
