@@ -114,6 +114,25 @@ def _consent(seen: Seen, zone: tzinfo) -> str:  # noqa: ARG001 - the words' comm
     return f"{seen.get('needs')}: the customer's consent is {seen.get('state')}"
 
 
+def _expired(seen: Seen, zone: tzinfo) -> str:
+    return f"until {_value(seen.get('expires_at'), zone)}"
+
+
+def _reentry(seen: Seen, zone: tzinfo) -> str:
+    if seen.get("open"):
+        return "the customer is in it already"
+    entered = f"entered on {_value(seen.get('entered_at'), zone)}"
+    if seen.get("rule") == "never":
+        return f"{entered}, and once is all"
+    return f"{entered}; the pause counts from the {seen.get('from')} on {_value(seen.get('since'), zone)}"
+
+
+def _exited(seen: Seen, zone: tzinfo) -> str:
+    if "exit_type" in seen:
+        return f"{seen['exit_type']} came, event {seen.get('exit_event')}"
+    return f"it came on {_value(seen.get('exit_at'), zone)}"
+
+
 def _quiet_hours(seen: Seen, zone: tzinfo) -> str:
     until = f", waits until {_value(seen['until'], zone)}" if "until" in seen else ""
     return f"it is {str(seen.get('local', ''))[11:16]} in {seen.get('zone')}{until}"
@@ -131,6 +150,9 @@ def _gap(seen: Seen, zone: tzinfo) -> str:
 _WORDS: Mapping[str, Callable[[Seen, tzinfo], str]] = {
     "late": _late,
     "stage": _stage,
+    "expired": _expired,
+    "reentry": _reentry,
+    "exited": _exited,
     "consent": _consent,
     "quiet_hours": _quiet_hours,
     "frequency_cap": _caps,
