@@ -1,4 +1,8 @@
-"""Tables owned by `services.dispatch`: deliveries (inbox and journal), holds (kill switches)."""
+"""Tables owned by `services.dispatch`: deliveries (inbox and journal), holds (kill switches).
+
+`due_at` is set while a message waits (also for the end of its life, while it is held), `lease_until` while a worker has it. A lease is
+measured by the machine's clock, every other time by the clock port: processes die in real time, also in a time-lapse run.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,6 +32,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("claim", sa.Text),
         sa.Column("claimed_at", sa.BigInteger),
+        sa.Column("lease_until", sa.BigInteger),
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("reason", sa.Text),
         sa.Column("detail", sa.Text),
@@ -36,6 +41,10 @@ def upgrade() -> None:
     )
     due = sa.text("due_at IS NOT NULL")
     op.create_index("deliveries_due", "deliveries", ["channel", "due_at"], postgresql_where=due, sqlite_where=due)
+    leased = sa.text("lease_until IS NOT NULL")
+    op.create_index("deliveries_leased", "deliveries", ["lease_until"], postgresql_where=leased, sqlite_where=leased)
+    held = sa.text("reason = 'held'")
+    op.create_index("deliveries_held", "deliveries", ["channel"], postgresql_where=held, sqlite_where=held)
     op.create_index("deliveries_customer", "deliveries", ["customer"])
     op.create_table(
         "holds",

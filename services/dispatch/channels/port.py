@@ -65,8 +65,20 @@ class Sender(Protocol):
         """Return the channel's name."""
 
     @property
+    def provider(self) -> str:
+        """Return the provider's name, as kill switches know it (`smtp`, `http_sms`, `telegram`)."""
+
+    @property
+    def at_most_once(self) -> bool:
+        """Say whether a message whose fate is unknown must never be tried again (paid channels); else it is, exactly once."""
+
+    @property
     def concurrency(self) -> int:
         """Return how many sends may be under way at once."""
+
+    @property
+    def patience(self) -> timedelta:
+        """Return the longest that one `send` can take, in real time: a row that is `sending` for longer belongs to a dead process."""
 
     async def send(self, message: Rendered) -> Answer:
         """Hand it over. Never raises but for cancellation: every failure is one of the four answers. Ends in bounded time."""
