@@ -65,9 +65,9 @@ def lines_of(story: Story) -> list[str]:
     document = story.document
     # The rule set's default zone may have changed since; the customer's own, or UTC, is the honest frame for a look back.
     name, zone = zone_of(document, Policy())
-    lines = [f"{document.customer}: {document.stage or 'no stage'}, {name}, {len(story.decisions)} decisions"]
+    lines = [f"{document.customer}: {document.stage or 'no stage'}, {name}, decisions: {len(story.decisions)}"]
     if not story.decisions:
-        lines.append("Nothing was decided: no journey has concerned this customer.")
+        lines.append("No journey has decided anything here.")
     for decision in story.decisions:
         lines += ["", *_decision_lines(decision, story.fates, zone, name)]
     return lines
