@@ -1,4 +1,5 @@
-"""HTTP in: authenticate, normalise, validate, publish to the event log; the unsubscribe page.
+"""HTTP in: write keys, the events door, the unsubscribe page; each event is judged, then appended to the log before it is acknowledged.
 
-Not here: any decision about the event, and any wait for a database on the event path.
+No request waits for the database, except an unsubscribe, which is nothing else than a write to it. Not here: what an event may look
+like (`services.contracts.normalise`), what is done about it (`services.rules`).
 """

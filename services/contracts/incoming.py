@@ -1,0 +1,113 @@
+"""What a website posts to `/v1/events`: the shape of one event, and how the bytes of a request become a list of them.
+
+    {"type": "product.added", "customer": "42", "id": "a1", "time": "2026-11-22T10:00:00Z", "data": {"product_id": "p1"}}
+
+`type` and `customer` (or `subject`) are needed; `id`, `time`, `data`, `source`, `historical` and `traceparent` may be left out or null.
+A request holds one such object, an array of them, or `{"batch": [...]}`. Attributes that CloudEvents puts beside them (`specversion`,
+`datacontenttype`, `dataschema`) are allowed and not used.
+
+Reading has two paths with one result. The strict one decodes straight into `Incoming` and accepts only what needs no cleaning. All
+else (a bare `NaN`, a lone surrogate, a NUL, an integer over 64 bits, deep nesting, a field of a wrong type) goes the lenient way:
+objects as they are, for `services.contracts.normalise` to clean and judge one by one.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from services.contracts.errors import InvalidEvent
+
+MAX_KEY = 255
+"""Characters of a key of `data`, at any depth."""
+LARGEST_INTEGER = 2**63 - 1
+_LONGEST_NUMBER = 4_000
+_NUL = b"\\u0000"
+
+_Key = Annotated[str, Meta(max_length=MAX_KEY)]
+_Integer = Annotated[int, Meta(ge=-(2**63), le=LARGEST_INTEGER)]
+_Leaf = None | bool | _Integer | float | str
+_Below3 = _Leaf | list[_Leaf] | dict[_Key, _Leaf]
+_Below2 = _Leaf | list[_Below3] | dict[_Key, _Below3]
+_Below1 = _Leaf | list[_Below2] | dict[_Key, _Below2]
+Value = _Leaf | list[_Below1] | dict[_Key, _Below1]
+"""A clean value, five levels deep: what real events have. Anything deeper takes the lenient path."""
+
+
+class Incoming(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """One posted event, fields as they came."""
+
+    type: str = ""
+    customer: str | _Integer | float | None = None
+    subject: str | _Integer | float | None = None
+    id: str | _Integer | float | None = None
+    time: datetime | _Integer | float | None = None
+    data: dict[_Key, Value] | None = None
+    source: str | None = None
+    historical: bool | None = None
+    traceparent: str | None = None
+    specversion: str | None = None
+    datacontenttype: str | None = None
+    dataschema: str | None = None
+
+
+class _Posted(Incoming, kw_only=True, gc=False, forbid_unknown_fields=True):
+    batch: list[Incoming] | None = None
+
+
+Item = Incoming | Any
+"""An event that needs no cleaning, or whatever JSON stood in its place."""
+
+_one = msgspec.json.Decoder(_Posted)
+_many = msgspec.json.Decoder(list[Incoming])
+
+
+def read_items(body: bytes) -> Sequence[Item]:
+    """Return what was posted, one item an event, in order.
+
+    Raises `InvalidEvent` (`invalid_json`) where the body is no JSON at all, or neither an object nor an array.
+    """
+    if _NUL not in body:
+        try:
+            return _many.decode(body) if body[:1] == b"[" else _unwrap(_one.decode(body))
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            pass  # something in it needs a closer look
+    return _unwrap_raw(_read_leniently(body))
+
+
+def _unwrap(posted: _Posted) -> Sequence[Incoming]:
+    return (posted,) if posted.batch is None else posted.batch
+
+
+def _unwrap_raw(posted: Any) -> Sequence[Any]:
+    if isinstance(posted, list):
+        return posted
+    if not isinstance(posted, dict):
+        raise InvalidEvent("post an object or an array of objects", code="invalid_json", pointer="")
+    batch = posted.get("batch")
+    return batch if isinstance(batch, list) else (posted,)
+
+
+def _read_leniently(body: bytes) -> Any:
+    """Parse what strict parsers refuse: NaN is null, invalid UTF-8 is U+FFFD, control characters are text, a byte order mark is skipped."""
+    try:
+        return json.loads(body.decode("utf-8-sig", errors="replace"), strict=False, parse_constant=_as_null, parse_int=_as_integer)
+    except RecursionError as error:
+        raise InvalidEvent("the JSON is nested too deeply", code="too_deep", pointer="") from error
+    except ValueError as error:
+        raise InvalidEvent(f"the body is no JSON: {error}", code="invalid_json", pointer="") from error
+
+
+def _as_null(_constant: str) -> None:
+    return None
+
+
+def _as_integer(digits: str) -> int | str:
+    """Keep an integer over 64 bits as its digits: it is somebody's identifier, and no float has room for it."""
+    if len(digits) > _LONGEST_NUMBER:
+        return digits
+    number = int(digits)
+    return number if -LARGEST_INTEGER - 1 <= number <= LARGEST_INTEGER else digits

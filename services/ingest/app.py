@@ -1,0 +1,78 @@
+"""The HTTP application: the events door as plain ASGI in front, everything else by FastAPI."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from services import __version__
+from services.contracts.errors import PovodError
+from services.ingest import health, unsubscribe
+from services.ingest.answers import Send, refusal_response
+from services.ingest.body import Receive
+from services.ingest.events import PATHS, EventsDoor
+from services.ingest.openapi import add_events_door
+from services.ingest.parts import IngestParts
+from services.ingest.refusals import RequestRefused, refusal_of
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+_log = structlog.get_logger()
+
+
+class IngestApp(FastAPI):
+    """FastAPI, passed by for the one path that is hot: its routing alone costs more than all that the door does."""
+
+    def __init__(self, door: EventsDoor) -> None:
+        super().__init__(
+            title="Povod",
+            version=__version__,
+            summary="Post what your customers do.",
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
+        self._door = door
+        self.router.routes.extend(Route(path, door, methods=["POST"], include_in_schema=False) for path in sorted(PATHS))
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Lead a request to the door or to FastAPI."""
+        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "POST":
+            await self._door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, the events door included."""
+        if self.openapi_schema is None:
+            self.openapi_schema = add_events_door(super().openapi())
+        return self.openapi_schema
+
+
+def create_app(parts: IngestParts) -> IngestApp:
+    """Return the application; the server and `parts.keys.run` are run by the caller."""
+    app = IngestApp(EventsDoor(parts))
+    app.include_router(health.router_of(parts.health, parts.metrics))
+    app.include_router(unsubscribe.router_of(parts))
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(PovodError, _answer_povod_error)
+    app.add_exception_handler(Exception, _answer_mistake)
+    return app
+
+
+async def _answer_http_exception(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = str(error.detail) if isinstance(error, HTTPException) else ""
+    return refusal_response(RequestRefused(_CODES.get(status, "bad_request"), detail))
+
+
+async def _answer_povod_error(_request: Request, error: Exception) -> Response:
+    return refusal_response(refusal_of(error) if isinstance(error, PovodError) else RequestRefused("internal_error", ""))
+
+
+async def _answer_mistake(_request: Request, error: Exception) -> Response:
+    _log.error("a request met a mistake of ours", action="ingest.failed", exc_info=error)
+    return refusal_response(RequestRefused("internal_error", "something went wrong on our side"))

@@ -1,0 +1,116 @@
+"""A request's body: read under a byte limit and a deadline, unpacked under the same limit. No Content-Type is asked for.
+
+SDKs send `text/plain`, gzip labelled as a form, and gzip without a label; so gzip is known by its header or by its magic.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from datetime import timedelta
+from typing import Any
+
+from services.ingest.admission import InFlight
+from services.ingest.refusals import RequestRefused
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class ClientGoneError(Exception):
+    """The client hung up before its request was whole; there is nobody to answer."""
+
+
+class Body:
+    """One request's body; `held` bytes of it are counted as in flight until `release`."""
+
+    def __init__(self, limit: int, in_flight: InFlight) -> None:
+        self._limit = limit
+        self._in_flight = in_flight
+        self._held = 0
+
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], within: timedelta) -> bytes:
+        """Return the body, unpacked.
+
+        Raises `RequestRefused` (408, 413, 415, 400, 503) or `ClientGoneError`.
+        """
+        _check_declared(headers.get(b"content-length"), self._limit)
+        first = await receive()
+        if first.get("more_body", False) or first["type"] != "http.request":
+            packed = await self._read_rest(receive, first, within)
+        else:
+            packed = first.get("body", b"")
+            self._hold(len(packed), len(packed))
+        return self._unpack(packed, headers.get(b"content-encoding", b""))
+
+    def release(self) -> None:
+        """Let go of what is counted in flight. Harmless twice."""
+        self._in_flight.give_back(self._held)
+        self._held = 0
+
+    async def _read_rest(self, receive: Receive, first: Mapping[str, Any], within: timedelta) -> bytes:
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                return await self._read_chunks(receive, first)
+        except TimeoutError as error:
+            raise RequestRefused("request_timeout", f"the body was not whole within {within.total_seconds():g} s") from error
+
+    async def _read_chunks(self, receive: Receive, message: Mapping[str, Any]) -> bytes:
+        body = bytearray()
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            body += message.get("body", b"")
+            self._hold(len(message.get("body", b"")), len(body))
+            if not message.get("more_body", False):
+                return bytes(body)
+            message = await receive()
+
+    def _hold(self, more: int, size: int) -> None:
+        if size > self._limit:
+            raise too_large(self._limit)
+        self._in_flight.take(more)
+        self._held += more
+
+    def _unpack(self, packed: bytes, encoding: bytes) -> bytes:
+        if not packed.startswith(_GZIP_MAGIC):
+            _check_encoding(encoding)
+            return packed
+        body = inflate(packed, self._limit)
+        self._hold(len(body), len(body))
+        return body
+
+
+def _check_declared(length: bytes | None, limit: int) -> None:
+    if length is not None and length.isdigit() and int(length[:20]) > limit:
+        raise too_large(limit)
+
+
+def _check_encoding(encoding: bytes) -> None:
+    """A body that is labelled gzip and is none is taken as it is: proxies unpack and leave the label."""
+    if encoding.strip().lower() not in {b"", b"identity", b"gzip", b"x-gzip"}:
+        raise RequestRefused("unsupported_encoding", "send the body as it is, or packed with gzip")
+
+
+def inflate(packed: bytes, limit: int) -> bytes:
+    """Unpack gzip (RFC 1952, several members too) up to `limit` bytes; raises `RequestRefused` beyond that and on broken input."""
+    parts: list[bytes] = []
+    size = 0
+    while packed:
+        unpacker = zlib.decompressobj(_GZIP)
+        try:
+            parts.append(unpacker.decompress(packed, limit - size + 1))
+        except zlib.error as error:
+            raise RequestRefused("invalid_gzip", f"the body is no gzip: {error}") from error
+        size += len(parts[-1])
+        if size > limit:
+            raise too_large(limit)
+        if not unpacker.eof:
+            raise RequestRefused("invalid_gzip", "the gzip body ends too early")
+        packed = unpacker.unused_data if unpacker.unused_data.startswith(_GZIP_MAGIC) else b""
+    return b"".join(parts)
+
+
+def too_large(limit: int) -> RequestRefused:
+    """Return the refusal of a body over the limit."""
+    return RequestRefused("payload_too_large", f"a request has at most {limit} bytes, unpacked")

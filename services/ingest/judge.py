@@ -1,0 +1,128 @@
+"""Judge a request's events one by one: records for the log, dead letters, and a result for each. Pure but for new ids."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from services.contracts.catalogue import Catalogue
+from services.contracts.codec import EVENT_HEADERS, TRACEPARENT, encode_event, key_of
+from services.contracts.errors import InvalidEvent
+from services.contracts.incoming import Incoming, Item
+from services.contracts.normalise import Door, Normalised, normalise
+from services.runtime.eventlog.port import OutgoingRecord
+
+Status = Literal["accepted", "duplicate_in_request", "rejected"]
+_LONGEST_REASON = 500
+_LONGEST_KEY = 255
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What became of the event at `index` (from 0) of the request.
+
+    `generated`: it had no id and got this one, so a repeat of it would count again. `hashed`: its id was over 100 characters, this is
+    its SHA-256. `clamped`: its time was moved to the nearest allowed. `code`, `message` and `pointer` (RFC 6901) say why it was rejected.
+    """
+
+    index: int
+    status: Status
+    id: str | None = None
+    generated: bool = False
+    hashed: bool = False
+    clamped: bool = False
+    code: str | None = None
+    message: str | None = None
+    pointer: str | None = None
+
+
+class Reject(NamedTuple):
+    """A rejected event for the dead letters: the customer it named (or nothing), its bytes, and why."""
+
+    key: bytes
+    value: bytes
+    code: str
+    message: str
+
+
+class Judged(NamedTuple):
+    """What is to be done about a request."""
+
+    records: list[OutgoingRecord]
+    results: list[Result]
+    rejects: list[Reject]
+
+
+class Judge:
+    """Judges requests against the known types; `max_event` is the largest encoded event in bytes."""
+
+    def __init__(self, catalogue: Catalogue, max_event: int) -> None:
+        self._catalogue = catalogue
+        self._max_event = max_event
+
+    def judge(self, items: Sequence[Item], door: Door) -> Judged:
+        """Return records and dead letters in the order of the events, and a result for each."""
+        judged = Judged([], [], [])
+        seen: set[tuple[str, str, str]] = set()
+        for index, item in enumerate(items):
+            try:
+                found = normalise(item, door)
+                value = self._encode(found)
+            except InvalidEvent as error:
+                judged.results.append(_rejection(index, item, error))
+                judged.rejects.append(self._reject(item, error))
+                continue
+            judged.results.append(_acceptance(index, found, seen))
+            if judged.results[-1].status == "accepted":
+                judged.records.append(_record(found, value))
+        return judged
+
+    def _reject(self, item: Item, error: InvalidEvent) -> Reject:
+        customer = _field(item, "customer")
+        key = str(customer)[:_LONGEST_KEY].encode("utf-8", "replace") if isinstance(customer, (str, int)) else b""
+        return Reject(key, _original(item)[: self._max_event], error.code, error.message[:_LONGEST_REASON])
+
+    def _encode(self, found: Normalised) -> bytes:
+        self._catalogue.validate(found.event.type, found.event.data)
+        value = encode_event(found.event)
+        if len(value) > self._max_event:
+            raise InvalidEvent(f"an event has at most {self._max_event} bytes, this one {len(value)}", code="event_too_large", pointer="")
+        return value
+
+
+def _acceptance(index: int, found: Normalised, seen: set[tuple[str, str, str]]) -> Result:
+    """Return the result of a good event; the same id of the same source and customer again is a duplicate."""
+    event, generated, hashed, clamped = found
+    identity = (event.subject, event.source, event.id)
+    status: Status = "duplicate_in_request" if identity in seen else "accepted"
+    seen.add(identity)
+    return Result(index=index, status=status, id=event.id, generated=generated, hashed=hashed, clamped=clamped)
+
+
+def _record(found: Normalised, value: bytes) -> OutgoingRecord:
+    event = found.event
+    headers = EVENT_HEADERS if event.traceparent is None else (*EVENT_HEADERS, (TRACEPARENT, event.traceparent.encode()))
+    return OutgoingRecord(key_of(event.subject), value, headers)
+
+
+def _rejection(index: int, item: Item, error: InvalidEvent) -> Result:
+    given = _field(item, "id")
+    shown = given if isinstance(given, str) and given.isprintable() else None
+    message = error.message[:_LONGEST_REASON]
+    return Result(index=index, status="rejected", id=shown, code=error.code, message=message, pointer=error.pointer)
+
+
+def _field(item: Item, name: str) -> Any:
+    if isinstance(item, Incoming):
+        return getattr(item, name)
+    return item.get(name) if isinstance(item, dict) else None
+
+
+def _original(item: Item) -> bytes:
+    """Return a rejected event as JSON, as it came but for blanks and the order of its fields."""
+    if isinstance(item, Incoming):
+        return msgspec.json.encode({name: value for name, value in msgspec.structs.asdict(item).items() if value is not None})
+    try:
+        return json.dumps(item).encode()
+    except RecursionError:
+        return b'"nested too deeply to be kept"'

@@ -1,0 +1,111 @@
+"""What the OpenAPI document says of the events door, which FastAPI does not see."""
+
+from typing import Any
+
+import msgspec
+
+from services.contracts.incoming import MAX_KEY
+from services.contracts.normalise import MAX_CUSTOMER, MAX_SOURCE, MAX_TYPE
+from services.ingest.events import Answer
+from services.ingest.refusals import STATUS, ErrorBody
+
+_REFS = "#/components/schemas/{name}"
+_REASONS = {
+    400: "the request is no JSON, or holds no event",
+    401: "the write key is missing or not known",
+    408: "the body did not come in time",
+    413: "the request, or the number of its events, is over the limit",
+    415: "the body is packed with something other than gzip",
+    429: "the key posts more events a second than it may",
+    503: "nothing was lost, nothing is promised: send the same again",
+}
+
+
+def add_events_door(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with `POST /v1/events` and its schemas in it."""
+    _, components = msgspec.json.schema_components([Answer, ErrorBody], ref_template=_REFS)
+    schemas = {**document.get("components", {}).get("schemas", {}), **components, "PostedEvent": _posted_event()}
+    security = {
+        "writeKey": {"type": "http", "scheme": "bearer", "description": "a write key: povod keys create NAME"},
+        "writeKeyAsUser": {"type": "http", "scheme": "basic", "description": "the write key as user, the password empty"},
+    }
+    return {
+        **document,
+        "paths": {"/v1/events": {"post": _operation()}, **document["paths"]},
+        "components": {**document.get("components", {}), "schemas": schemas, "securitySchemes": security},
+    }
+
+
+def _operation() -> dict[str, Any]:
+    errors = {str(status): _error(status, words) for status, words in _REASONS.items()}
+    return {
+        "tags": ["events"],
+        "summary": "Post events",
+        "description": 'One event, an array of events, or `{"batch": [...]}`, as it is or packed with gzip; any Content-Type. '
+        "Answered only after every accepted event is durable. A batch is never refused for a bad event in it: look at `results`. "
+        "After a 503, or no answer, send the same again: an event's `id` makes that safe.",
+        "operationId": "post_events",
+        "security": [{"writeKey": []}, {"writeKeyAsUser": []}],
+        "parameters": [
+            {"name": "traceparent", "in": "header", "required": False, "schema": {"type": "string"}, "description": "W3C Trace Context"}
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _request(), "examples": _examples()}}},
+        "responses": {"200": _response("what became of each event", "Answer"), **errors},
+    }
+
+
+def _request() -> dict[str, Any]:
+    event = {"$ref": _REFS.format(name="PostedEvent")}
+    many = {"type": "array", "items": event, "minItems": 1}
+    return {"oneOf": [event, many, {"type": "object", "required": ["batch"], "properties": {"batch": many}}]}
+
+
+def _examples() -> dict[str, Any]:
+    event = {
+        "type": "product.added",
+        "customer": "42",
+        "id": "b7f3c1",
+        "time": "2026-11-22T10:00:00Z",
+        "data": {"cart_id": "c-17", "product_id": "kettle-1", "price": 2490, "quantity": 1},
+    }
+    return {"one": {"value": event}, "batch": {"value": {"batch": [event]}}}
+
+
+def _posted_event() -> dict[str, Any]:
+    identifier = {"type": ["string", "number", "null"]}
+    return {
+        "type": "object",
+        "required": ["type"],
+        "anyOf": [{"required": ["customer"]}, {"required": ["subject"]}],
+        "properties": {
+            "type": {"type": "string", "minLength": 1, "maxLength": MAX_TYPE, "description": "lower.dotted; any type is taken"},
+            "customer": {**identifier, "maxLength": MAX_CUSTOMER, "description": "your own id of the person"},
+            "subject": {**identifier, "maxLength": MAX_CUSTOMER, "description": "CloudEvents' word for customer"},
+            "id": {**identifier, "description": "your id of the event, the same whenever you send it again"},
+            "time": {
+                "type": ["string", "number", "null"],
+                "description": "ISO 8601 with an offset, or Unix seconds or milliseconds; now, if left out",
+            },
+            "data": {
+                "type": ["object", "null"],
+                "propertyNames": {"maxLength": MAX_KEY},
+                "description": "what happened; checked against schemas/events/<type>.json where the type is known",
+            },
+            "source": {"type": ["string", "null"], "maxLength": MAX_SOURCE, "description": "server keys only; else the key's name"},
+            "historical": {"type": ["boolean", "null"], "description": "server keys only: updates what is known, triggers nothing"},
+            "traceparent": {"type": ["string", "null"], "description": "W3C Trace Context of this event"},
+        },
+        "additionalProperties": False,
+    }
+
+
+def _error(status: int, words: str) -> dict[str, Any]:
+    codes = ", ".join(f"`{code}`" for code, its in STATUS.items() if its == status)
+    response = _response(f"{words} ({codes})", "ErrorBody")
+    if status in {429, 503}:
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    return response
+
+
+def _response(description: str, schema: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": {"$ref": _REFS.format(name=schema)}}}}
