@@ -1,0 +1,65 @@
+"""A plain HTTP/1.1 client over raw connections, for machines without wrk: `python -m bench.client URL CONNECTIONS SECONDS`."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+SUCCESS = b"HTTP/1.1 2"
+
+
+def requests_of(host: str) -> list[bytes]:
+    """Return the requests to send, whole, headers included."""
+    folder, count = Path(os.environ["BENCH_BODIES"]), int(os.environ["BENCH_COUNT"])
+    head = (
+        f"POST {os.environ['BENCH_PATH']} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {os.environ['BENCH_KEY']}\r\nContent-Length: "
+    ).encode()
+    bodies = ((folder / f"{n}.json").read_bytes() for n in range(count))
+    return [head + str(len(body)).encode() + b"\r\n\r\n" + body for body in bodies]
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
+    """Send one request and read its whole answer; say whether it was a success."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(int(length.partition(b":")[2]))
+    return head.startswith(SUCCESS)
+
+
+async def connection(url: str, requests: list[bytes], first: int, ends_at: float) -> tuple[list[float], int]:
+    """Post over one connection until the time is up; return the latencies and how many answers were no success."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    latencies, refused, n = [], 0, first
+    while (began := time.monotonic()) < ends_at:
+        refused += not await exchange(reader, writer, requests[n % len(requests)])
+        latencies.append(time.monotonic() - began)
+        n += 1
+    writer.close()
+    return latencies, refused
+
+
+async def run(url: str, connections: int, seconds: float) -> dict[str, float]:
+    """Post over all connections; return what was seen."""
+    requests = requests_of(urlsplit(url).netloc)
+    began = time.monotonic()
+    results = await asyncio.gather(*(connection(url, requests, n * 7, began + seconds) for n in range(connections)))
+    took = time.monotonic() - began
+    latencies = sorted(latency for each, _ in results for latency in each)
+    return {
+        "requests": len(latencies),
+        "seconds": took,
+        "refused": sum(refused for _, refused in results),
+        "broken": 0,
+        "p50_ms": 1000 * latencies[len(latencies) // 2],
+        "p99_ms": 1000 * latencies[len(latencies) * 99 // 100],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(run(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))))

@@ -1,0 +1,99 @@
+"""What the rules engine is given: twenty journeys, and customers who set them off.
+
+Each customer registers and then does eight things; each sets off one journey. A cap of three messages lets about every third event
+become a message; the others become decisions with `frequency_cap` as their reason.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.samples import cart_event
+from services.contracts.codec import encode_event, key_of
+from services.contracts.events import Event
+from services.contracts.ids import CustomerId, EventId
+
+JOURNEYS = 20
+ACTIONS = 8
+EVENTS_PER_CUSTOMER = 1 + ACTIONS
+_POLICY = """
+caps:
+  - {max: 3, per: 30d, window: rolling, scope: all}
+  - {max: 5, per: 7d, window: rolling, scope: {channel: email}}
+  - {max: 20, per: month, window: calendar, scope: {kind: regular}}
+consent: {email: opt_in}
+"""
+_JOURNEY = """
+journey: journey-NN
+why: A benchmark.
+trigger: {event: shop.action_NN, where: event.total > 100 and event.currency == "RUB"}
+key: event.cart_id
+reentry: {after: 3d, from: exit}
+exit_on: [order.completed]
+steps:
+  - send: cart-reminder
+    kind: regular
+    channels: [email]
+    tags: [cart]
+  - wait: 1d
+  - if: customer.loyalty == "loyal"
+    then:
+      - send: cart-thinking
+        kind: regular
+        channels: [email]
+"""
+_WELCOME = """
+journey: welcome
+why: A benchmark.
+trigger: {event: customer.registered}
+reentry: never
+steps:
+  - send: welcome
+    kind: regular
+    channels: [email]
+"""
+
+
+def write_twenty_journeys(folder: Path) -> Path:
+    """Write the rule set of the rules figure; return its folder."""
+    journeys = {f"journey-{n:02}": _JOURNEY.replace("NN", f"{n:02}") for n in range(JOURNEYS)}
+    return _write(folder, journeys, _POLICY)
+
+
+def write_one_message_an_event(folder: Path) -> Path:
+    """Write a rule set that answers every registration with one mail, at once; return its folder."""
+    return _write(folder, {"welcome": _WELCOME}, "consent: {email: opt_in}\n")
+
+
+def _write(folder: Path, journeys: dict[str, str], policy: str) -> Path:
+    (folder / "journeys").mkdir(parents=True)
+    (folder / "policy.yaml").write_text(policy, encoding="utf-8")
+    for name, text in journeys.items():
+        (folder / "journeys" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def registration(customer: str) -> dict[str, Any]:
+    """Return the data of a registration."""
+    return {"email": f"{customer}@shop.example", "name": "Анна", "language": "ru", "consent": {"email": True}, "loyalty": "new"}
+
+
+def records(prefix: str, customers: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
+    """Give the records of a round in an order of its own (each customer's registration first): key and value."""
+    chance = random.Random(seed)  # noqa: S311 - a benchmark
+    names = [f"{prefix}-{n:06}" for n in range(customers)]
+    now = datetime.now(UTC)
+    for name in names:
+        yield _record(name, f"{name}-r", "customer.registered", registration(name), now)
+    order = names * ACTIONS
+    chance.shuffle(order)
+    for n, name in enumerate(order):
+        data = cart_event(n, now).posted["data"]
+        yield _record(name, f"{prefix}-{n}", f"shop.action_{chance.randrange(JOURNEYS):02}", data, now)
+
+
+def _record(customer: str, event_id: str, kind: str, data: dict[str, Any], now: datetime) -> tuple[bytes, bytes]:
+    event = Event(id=EventId(event_id), type=kind, source="bench", subject=CustomerId(customer), time=now, receivedtime=now, data=data)
+    return key_of(customer), encode_event(event)
