@@ -1,5 +1,6 @@
 """Event logs for tests: the embedded one, and Kafka where there is one (`POVOD_TEST_KAFKA`, see `deploy/local`)."""
 
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,10 +8,14 @@ from typing import Protocol
 from uuid import uuid4
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.eventlog.embedded import EmbeddedEventLog
+from services.runtime.eventlog.kafka import KafkaEventLog
+from services.runtime.eventlog.kafka_records import foreign
 from services.runtime.eventlog.port import EventLog, TopicPartition
+from services.runtime.settings import LogSettings
 
 
 class Logs(Protocol):
@@ -58,7 +63,62 @@ async def embedded_logs(tmp_path: Path) -> AsyncIterator[EmbeddedLogs]:
     await logs.close()
 
 
-@pytest.fixture(params=["embedded"])
+class KafkaLogs:
+    """Logs on one Kafka; topics are told apart by name."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._opened: list[KafkaEventLog] = []
+
+    async def open(self, clock: Clock | None = None) -> EventLog:
+        """Connect."""
+        settings = LogSettings(kind="kafka", bootstrap=self.bootstrap, ack_timeout=timedelta(seconds=5))
+        log = KafkaEventLog(settings, clock or SystemClock(), fetch_wait=timedelta(milliseconds=50))
+        self._opened.append(log)
+        await log.start()
+        return log
+
+    async def trim(self, partition: TopicPartition, before: int) -> None:
+        """Delete records as retention would."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_records({foreign(partition): RecordsToDelete(before_offset=before)})
+        finally:
+            await admin.close()
+
+    async def close(self) -> None:
+        """Close all."""
+        for log in self._opened:
+            await log.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> str:
+    """Return the address of a real Kafka; skip without one on a laptop, fail in CI."""
+    if address := os.environ.get("POVOD_TEST_KAFKA"):
+        return address
+    why = 'no Kafka: set POVOD_TEST_KAFKA, or eval "$(python deploy/local/services.py start)"'
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@pytest.fixture
+async def kafka_logs(kafka_bootstrap: str) -> AsyncIterator[KafkaLogs]:
+    """Return where logs on Kafka are opened."""
+    logs = KafkaLogs(kafka_bootstrap)
+    yield logs
+    await logs.close()
+
+
+@pytest.fixture
+async def kafka_log(kafka_logs: KafkaLogs) -> EventLog:
+    """Return a started log on Kafka."""
+    return await kafka_logs.open()
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 def logs(request: pytest.FixtureRequest) -> Logs:
     """Return a place for logs, each adapter."""
     found: Logs = request.getfixturevalue(f"{request.param}_logs")

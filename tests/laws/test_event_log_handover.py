@@ -118,41 +118,57 @@ async def test_a_stale_offset_is_fenced(database: Database) -> None:
             await cursors.advance(connection, cursor, cursor._replace(next_offset=7))
 
 
+class Load:
+    """Appends ten records at a time until told to stop."""
+
+    def __init__(self, log: EventLog, topic: str) -> None:
+        self._log = log
+        self._topic = topic
+        self.appended = 0
+        self.is_over = False
+
+    async def run(self) -> None:
+        """Append."""
+        while not self.is_over:
+            await self._log.append(self._topic, [record(f"customer-{k}", f"{self.appended}:{k}") for k in range(10)])
+            self.appended += 10
+
+
 async def test_a_rebalance_hands_over_exactly_once(event_log: EventLog, topic: str, group: str, database: Database) -> None:
     """While readers come and go under load, every record takes effect exactly once, and no position stays behind."""
     await event_log.ensure_topics({topic: 4})
+    load = Load(event_log, topic)
     workers = [Worker(f"worker-{i}", event_log, group, topic, database) for i in range(3)]
-
-    async def append() -> None:
-        for i in range(60):
-            await event_log.append(topic, [record(f"customer-{k}", f"{i}:{k}") for k in range(10)])
-
-    await workers[0].reader.start()
-    running = [asyncio.create_task(workers[0].run())]
-    appending = asyncio.create_task(append())
-    await _until(lambda: workers[0].done >= 100, running[0])
-    await workers[1].reader.start()
-    running.append(asyncio.create_task(workers[1].run()))
-    await _until(lambda: workers[1].done >= 20, running[1])
+    appending = asyncio.create_task(load.run())
+    running = [await _begin(workers[0], at_least=50), await _begin(workers[1], at_least=50)]
     running[0].cancel()
     await workers[0].reader.close()
-    await workers[2].reader.start()
-    running.append(asyncio.create_task(workers[2].run()))
+    running.append(await _begin(workers[2], at_least=50))
+    load.is_over = True
     await appending
-    await _until(lambda: sum(worker.done for worker in workers) == 600, running[2])
+    await _until(lambda: sum(worker.done for worker in workers) >= load.appended, running[2])
     for task in running:
         task.cancel()
     for worker in workers[1:]:
         await worker.reader.close()
     found = await effects(database)
     assert found == await expected(event_log, topic)
-    assert len(found) == 600
+    assert len(found) == sum(worker.done for worker in workers) == load.appended
+
+
+async def _begin(worker: Worker, *, at_least: int) -> asyncio.Task[None]:
+    """Let a worker join and wait until it has committed that many records."""
+    await worker.reader.start()
+    running = asyncio.create_task(worker.run())
+    await _until(lambda: worker.done >= at_least, running)
+    return running
 
 
 async def _until(condition: Callable[[], bool], alive: asyncio.Task[None]) -> None:
     async with asyncio.timeout(60):
         while not condition():
-            assert not alive.done()
+            if alive.done():
+                alive.result()
             await asyncio.sleep(0.01)
 
 

@@ -1,0 +1,187 @@
+"""Appending to Kafka: our own accumulator in front of aiokafka's batch interface.
+
+Each partition has a lane: appends wait in it for `linger`, are packed into a batch (3 to 5 times cheaper than aiokafka's own
+`send`), and settled when the batch is acknowledged. Order within a lane is the order of the calls; aiokafka keeps one request in
+flight a broker, and the producer is idempotent, so it is the order in the log.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from services.contracts.errors import LogUnavailable
+from services.runtime.eventlog.kafka_connections import Connections
+from services.runtime.eventlog.kafka_errors import FOREIGN, unavailable
+from services.runtime.eventlog.kafka_producers import Producers, Session
+from services.runtime.eventlog.port import OutgoingRecord, TopicPartition
+
+Placed = Mapping[TopicPartition, Sequence[OutgoingRecord]]
+_BACKLOG_BYTES = 134_217_728
+"""More than this unacknowledged, and appends are refused: memory is bounded."""
+
+
+class _Append:
+    """One call of `append`: done when all its parts are."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, parts: int) -> None:
+        self.left = parts
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def part_stored(self) -> None:
+        self.left -= 1
+        if self.left == 0 and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: LogUnavailable) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # nobody may be waiting any more
+
+
+class _Share(NamedTuple):
+    """What one append has for one partition."""
+
+    append: _Append
+    records: Sequence[OutgoingRecord]
+
+
+class _Lane:
+    """One partition's waiting shares and the task that sends them."""
+
+    def __init__(self, partition: TopicPartition) -> None:
+        self.partition = partition
+        self.waiting: deque[_Share] = deque()
+        self.wake = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+
+class KafkaAppender:
+    """Turns many small concurrent appends into few large batches."""
+
+    def __init__(self, connections: Connections, linger: timedelta, ack_timeout: timedelta) -> None:
+        self._producers = Producers(connections)
+        self._linger = linger.total_seconds()
+        self._ack_timeout = ack_timeout.total_seconds()
+        self._lanes: dict[TopicPartition, _Lane] = {}
+        self._weight = 0
+        self._closed = False
+
+    async def start(self) -> None:
+        """Connect; raises `LogUnavailable`."""
+        await self._producers.current()
+
+    async def append(self, placed: Placed, weight: int) -> None:
+        """Return once all is acknowledged; raises `LogUnavailable` after the acknowledgement timeout at the latest."""
+        if self._closed:
+            raise LogUnavailable("the event log is closed")
+        if self._weight + weight > _BACKLOG_BYTES:
+            raise LogUnavailable(f"{self._weight} bytes already wait for Kafka's acknowledgement")
+        append = _Append(len(placed))
+        self._weight += weight
+        try:
+            for partition, records in placed.items():
+                self._enqueue(partition, _Share(append, records))
+            async with asyncio.timeout(self._ack_timeout):
+                await append.done
+        except TimeoutError as error:
+            self._producers.suspect()
+            raise LogUnavailable(f"Kafka did not acknowledge within {self._ack_timeout} s") from error
+        finally:
+            self._weight -= weight
+
+    async def close(self) -> None:
+        """Send what waits, for as long as an acknowledgement may take, then disconnect."""
+        self._closed = True
+        waiting = [share.append.done for lane in self._lanes.values() for share in lane.waiting]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._ack_timeout)
+        for lane in list(self._lanes.values()):
+            if lane.task is not None:
+                lane.task.cancel()
+        await self._producers.close()
+
+    @property
+    def acknowledged_at(self) -> float:
+        """When Kafka last acknowledged, in the event loop's time."""
+        return self._producers.acknowledged_at
+
+    def _enqueue(self, partition: TopicPartition, share: _Share) -> None:
+        if (lane := self._lanes.get(partition)) is None:
+            lane = self._lanes[partition] = _Lane(partition)
+            lane.task = asyncio.create_task(self._run(lane), name=f"append to {partition.topic}/{partition.partition}")
+        lane.waiting.append(share)
+        lane.wake.set()
+
+    async def _run(self, lane: _Lane) -> None:
+        try:
+            while True:
+                await lane.wake.wait()
+                await asyncio.sleep(self._linger)
+                lane.wake.clear()
+                while lane.waiting:
+                    await self._send(lane)
+        finally:  # cancelled by `close`, or a defect: nobody may wait for a lane that is gone
+            self._lanes.pop(lane.partition, None)
+            self._fail(lane, LogUnavailable("the event log stopped sending"))
+
+    async def _send(self, lane: _Lane) -> None:
+        try:
+            session = await self._producers.current()
+        except LogUnavailable as error:
+            self._fail(lane, error)
+            return
+        batch = session.producer.create_batch()
+        if sharers := _pack(batch, lane.waiting):
+            batch.close()
+            session.hand_over(batch.record_count())
+            await self._hand_over(session, batch, lane.partition, sharers)
+
+    async def _hand_over(self, session: Session, batch: Any, partition: TopicPartition, sharers: Sequence[_Append]) -> None:
+        try:
+            acknowledged = await session.producer.send_batch(batch, partition.topic, partition=partition.partition)
+        except FOREIGN as error:
+            self._settle(session, sharers, error)
+        else:
+            acknowledged.add_done_callback(lambda done: self._settle(session, sharers, _error_of(done)))
+
+    def _settle(self, session: Session, sharers: Sequence[_Append], error: BaseException | None) -> None:
+        self._producers.settled(session, error)
+        for append in sharers:
+            if error is None:
+                append.part_stored()
+            else:
+                append.fail(unavailable("appending", error))
+
+    @staticmethod
+    def _fail(lane: _Lane, error: LogUnavailable) -> None:
+        while lane.waiting:
+            lane.waiting.popleft().append.fail(error)
+
+
+def _error_of(done: "asyncio.Future[object]") -> BaseException | None:
+    return asyncio.CancelledError() if done.cancelled() else done.exception()
+
+
+def _pack(batch: Any, waiting: deque[_Share]) -> list[_Append]:
+    """Move shares into the batch until it is full; return whom its acknowledgement concerns. Shares that were given up are dropped."""
+    sharers: list[_Append] = []
+    add = batch.append
+    while waiting:
+        append, records = waiting[0]
+        if append.done.done():
+            waiting.popleft()
+            continue
+        for at, (key, value, headers, _) in enumerate(records):
+            if add(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+                if at:
+                    waiting[0] = _Share(append, records[at:])
+                    append.left += 1
+                    sharers.append(append)
+                return sharers
+        waiting.popleft()
+        sharers.append(append)
+    return sharers
