@@ -22,7 +22,7 @@ TEMPLATE_FILES = {
 }
 
 
-def make_message(  # noqa: PLR0913 - a builder
+def make_message(
     message_id: str = "",
     *,
     customer: str = "ann",

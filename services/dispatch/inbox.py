@@ -24,7 +24,7 @@ from services.runtime import cursors, dead_letters, event_outbox
 from services.runtime.clock import Clock
 from services.runtime.cursors import Cursor
 from services.runtime.database import Database
-from services.runtime.dead_letters import DeadLetter
+from services.runtime.dead_letters import DeadLetter, DeadLetterCount, DeadLetterLimit
 from services.runtime.eventlog.port import Batch, EventLog, EventLogReader, Record, TopicPartition
 
 TOPIC = "povod.dispatch"
@@ -32,6 +32,7 @@ GROUP = "povod.dispatch"
 _BATCH = 1_000
 _POLL = timedelta(milliseconds=500)
 _BACK_OFF_SECONDS = 0.5
+_LIMIT = DeadLetterLimit(most=1_000, within=timedelta(minutes=5))
 _log = structlog.get_logger()
 
 
@@ -44,7 +45,7 @@ class Taken(NamedTuple):
 
 
 class Inbox:
-    """The consumer of the dispatch topic for one worker. `wake` is called after every commit that brought messages."""
+    """The consumer of the dispatch topic for one worker. `wake` is called after every commit that brought commands."""
 
     def __init__(self, log: EventLog, database: Database, clock: Clock, worker: str, wake: Callable[[], None]) -> None:
         self._log = log
@@ -53,12 +54,14 @@ class Inbox:
         self._worker = worker
         self._wake = wake
         self._cursors: dict[TopicPartition, Cursor] = {}
+        self._given_up: dict[TopicPartition, DeadLetterCount] = {}
 
     async def on_assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Bump the partitions' epochs and say where to read on."""
         async with self._database.transaction() as connection:
             taken = {partition: await cursors.acquire(connection, partition, self._worker) for partition in sorted(partitions)}
         self._cursors.update(taken)
+        self._given_up.update({partition: DeadLetterCount(_LIMIT) for partition in taken})
         return {partition: cursor.next_offset for partition, cursor in taken.items()}
 
     async def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -130,12 +133,15 @@ class Inbox:
         moved = cursor._replace(next_offset=batch.next_offset)
         now = self._clock.now()
         taken = decode(batch.records) if refused is None else Taken({}, {}, [(batch.records[0], _as_invalid(refused))])
+        count = self._given_up[cursor.partition]
+        count.admit(len(taken.broken), now)
         async with self._database.transaction() as connection:
             await cursors.advance(connection, cursor, moved)
             await _store_messages(connection, taken.messages, now)
             await _store_recalls(connection, taken.recalls, now)
             await dead_letters.put(connection, [DeadLetter(record, error.code, error.message, now) for record, error in taken.broken])
         self._cursors[cursor.partition] = moved
+        count.note(len(taken.broken), now)
 
 
 def decode(records: Sequence[Record]) -> Taken:

@@ -5,7 +5,7 @@ statements read consents, suppressions and kill switches, 4. write what each row
 exclusively before it is acknowledged, so it is either seen here or waits until this claim has been committed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -48,12 +48,16 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 class Journal:
     """Claims and states of one channel's deliveries, for one worker. Leases are measured by `lease_clock`, real time."""
 
-    def __init__(self, database: Database, clock: Clock, lease_clock: Clock, channel: Channel, provider: str) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, lease_clock: Clock, channel: Channel, provider: str, reported: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`reported` is called after every commit that put outcome events into the outbox."""
         self._database = database
         self._clock = clock
         self._lease_clock = lease_clock
         self._channel = channel
         self._provider = provider
+        self._reported = reported
 
     async def claim(self, token: str, limit: int) -> Claimed:
         """Claim up to `limit` due messages under a fresh `token`; ends those that must not go, puts off those that may not go yet.
@@ -70,6 +74,8 @@ class Journal:
             taken = tuple(each.delivery for each in judged if each.verdict.state is State.CLAIMED)
             await self._write_claim(connection, token, taken, now)
             await self._write_others(connection, [each for each in judged if each.verdict.state is not State.CLAIMED], now)
+        if len(taken) < len(judged):
+            self._reported()
         return Claimed(claim=Claim(token=token, deliveries=taken), others=len(judged) - len(taken))
 
     async def begin(self, token: str, deliveries: Sequence[Delivery], lease: timedelta) -> list[Delivery]:
@@ -97,6 +103,7 @@ class Journal:
             ours = [each for _, each in results if each.delivery.message.message_id in written]
             await _suppress(connection, ours, self._channel, now)
             await _report(connection, ours, now)
+        self._reported()
         return len(written)
 
     async def recover(self, *, at_most_once: bool) -> int:
@@ -108,6 +115,8 @@ class Journal:
             last = (await connection.execute(statements.LOST_SENDS_LAST, {**parameters, "allowed": 0 if at_most_once else 1})).all()
             again = await connection.execute(statements.LOST_SENDS, parameters)
             await _report(connection, [_lost(row.command, row.attempt, row.ambiguous) for row in last], now)
+        if last:
+            self._reported()
         return claims.rowcount + len(last) + again.rowcount
 
     async def next_due_at(self) -> datetime | None:

@@ -1,7 +1,7 @@
 """The dispatch service: one inbox, one loop a channel, in one process."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from random import Random
 from secrets import token_hex
@@ -33,21 +33,22 @@ class DispatchService:
 
     `worker` names this process; at most one process may use a name at a time, for at its start it gives up at once what an earlier
     process of that name held. Leases are measured by `lease_clock`, which is the machine's unless a test steps it: processes die in
-    real time, whatever the clock port says.
+    real time, whatever the clock port says. `reported` is called after commits that put outcomes into the event outbox: wake its relay.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - a composition root passes every collaborator
         self, log: EventLog, database: Database, clock: Clock, settings: DispatchSettings, senders: Sequence[Sender],
         templates: Templates, signer: TokenSigner, public_url: str, metrics: Metrics, *, worker: str,
-        lease_clock: Clock | None = None, chance: Random | None = None,
+        lease_clock: Clock | None = None, chance: Random | None = None, reported: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._senders = senders
         self._worker = worker
         self._run = token_hex(4)
+        self._reported = reported or _nobody_waits
         self._loops = [
             ChannelLoop(
-                Journal(database, clock, lease_clock or SystemClock(), sender.channel, sender.provider),
+                Journal(database, clock, lease_clock or SystemClock(), sender.channel, sender.provider, self._reported),
                 sender,
                 Renderer(templates, signer, public_url),
                 clock,
@@ -59,11 +60,15 @@ class DispatchService:
             )
             for sender in senders
         ]
-        self._inbox = Inbox(log, database, clock, worker, self.wake)
+        self._inbox = Inbox(log, database, clock, worker, self._arrived)
 
     def wake(self) -> None:
         """Make every channel look for due messages at once."""
         loops_wake(self._loops)
+
+    def _arrived(self) -> None:
+        self.wake()
+        self._reported()  # a recall may have ended messages
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is under way and close the senders. Raises `Fatal` where a person must act."""
@@ -90,6 +95,10 @@ class DispatchService:
                 _log.warning("trying again", action="dispatch.starting", error=str(error))
                 await first_of(stop.wait(), asyncio.sleep(_BACK_OFF_SECONDS))
         return None
+
+
+def _nobody_waits() -> None:
+    return None
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

@@ -32,7 +32,7 @@ MOST_PARTS = 10
 """Longer texts are a template's mistake, and dear."""
 
 
-class HttpSmsSender:
+class SmsSender:
     """Hands short messages to one gateway."""
 
     channel = Channel("sms")

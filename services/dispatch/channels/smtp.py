@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import aiosmtplib
 
+from services.contracts.errors import InvalidSettings
 from services.contracts.ids import Channel
 from services.dispatch.channels.mime import Mailbox, compose, mailbox
 from services.dispatch.channels.port import Answer, Reject, Rendered, Retry
@@ -27,10 +28,10 @@ class SmtpSender:
     at_most_once = False
 
     def __init__(self, settings: SmtpSettings, clock: Clock) -> None:
-        """Raises `ValueError` where the settings' sender is no mail address."""
+        """Raises `InvalidSettings` where the settings' sender is no mail address."""
         self._settings = settings
         self._clock = clock
-        self._sender = mailbox(settings.sender)
+        self._sender = _sender_of(settings)
         self._idle: list[SmtpConnection] = []
 
     @property
@@ -168,6 +169,13 @@ class SmtpConnection:
             use_tls=settings.tls == "implicit",
             start_tls=settings.tls == "starttls",
         )
+
+
+def _sender_of(settings: SmtpSettings) -> Mailbox:
+    try:
+        return mailbox(settings.sender)
+    except ValueError as error:
+        raise InvalidSettings(f"[dispatch.smtp] sender: {error}; write it as `Shop <hello@shop.example>`") from error
 
 
 def envelope_address(address: str) -> str:

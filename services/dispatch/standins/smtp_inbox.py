@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from aiosmtpd.smtp import SMTP as SmtpProtocol
-from aiosmtpd.smtp import Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 Verb = Literal["mail", "rcpt", "data"]
 CLOSE = "close"
@@ -35,7 +34,7 @@ class SmtpInbox:
         self._scripts: defaultdict[Verb, deque[str]] = defaultdict(deque)
         self._server: asyncio.Server | None = None
         self._arrived = asyncio.Event()
-        self._open: set[asyncio.Transport] = set()
+        self._open: set[Any] = set()
 
     @property
     def port(self) -> int:
@@ -76,7 +75,7 @@ class SmtpInbox:
             self._arrived.clear()
             await self._arrived.wait()
 
-    async def handle_MAIL(self, server: "_Connection", _session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802, PLR0913, PLR0917 - aiosmtpd's
+    async def handle_MAIL(self, server: "_Connection", _session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's
         """Answer MAIL."""
         scripted = await self._scripted("mail", server)
         if scripted is not None:
@@ -85,7 +84,7 @@ class SmtpInbox:
         envelope.mail_options.extend(options)
         return "250 OK"
 
-    async def handle_RCPT(self, server: "_Connection", _session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802, PLR0913, PLR0917 - aiosmtpd's
+    async def handle_RCPT(self, server: "_Connection", _session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - aiosmtpd's
         """Answer RCPT."""
         scripted = await self._scripted("rcpt", server)
         if scripted is not None:
@@ -120,10 +119,10 @@ class SmtpInbox:
         return await _perform(self._next(verb), server)
 
 
-class _Connection(SmtpProtocol):
+class _Connection(SMTP):
     """One connection; known to the inbox while it is open."""
 
-    def __init__(self, inbox: SmtpInbox, open_connections: set[asyncio.Transport]) -> None:
+    def __init__(self, inbox: SmtpInbox, open_connections: set[Any]) -> None:
         super().__init__(inbox, hostname="inbox.localhost", ident="Povod inbox", enable_SMTPUTF8=False)
         self._open_connections = open_connections
 
@@ -137,7 +136,8 @@ class _Connection(SmtpProtocol):
 
     def cut(self) -> None:
         """Cut the connection without a word."""
-        self.transport.abort()
+        for transport in self._open_connections & {self.transport}:
+            transport.abort()
 
 
 async def _perform(answer: str | None, server: _Connection) -> str | None:
