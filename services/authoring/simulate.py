@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from services.contracts.decisions import Decision, Verdict
+from services.contracts.errors import Fatal
 from services.contracts.events import Event
 from services.contracts.ids import Channel, CustomerId, EventId, JourneyName
 from services.contracts.messages import Message
@@ -22,6 +23,8 @@ from services.rules.core.ruleset import Ruleset
 
 PROGRESS_EVERY = 1_000
 """Events between two calls of `on_progress`."""
+MAX_TIMERS_IN_A_ROW = 10_000
+"""Timers of one customer between two events; more means that a timer does not go away by firing."""
 
 
 class JourneyFigures(msgspec.Struct):
@@ -46,6 +49,17 @@ class Figures(msgspec.Struct):
     def journey(self, name: JourneyName) -> JourneyFigures:
         """Return the journey's figures, new ones at first sight."""
         return self.journeys.setdefault(name, JourneyFigures())
+
+    def count_outcome(self, outcome: Outcome, on_decision: Callable[[Decision], object]) -> None:
+        """Add what one decision led to, and pass on its rows of the ledger."""
+        for name in outcome.enrolled:
+            self.journey(JourneyName(name)).enrolled += 1
+        for name in outcome.exited:
+            self.journey(JourneyName(name)).exited += 1
+        for effect in outcome.effects:
+            if isinstance(effect, Record):
+                self.count(effect.decision)
+                on_decision(effect.decision)
 
     def count(self, decision: Decision) -> None:
         """Add one row of the ledger."""
@@ -119,25 +133,19 @@ class _Run:
 
     def _fire_timers(self, now: datetime, until: datetime | None) -> None:
         """Fire what is due up to and including `until`; everything there is where it is None."""
-        while (due := next_due_at(self._document)) is not None and (until is None or due <= until):
+        for _ in range(MAX_TIMERS_IN_A_ROW):
+            due = next_due_at(self._document)
+            if due is None or (until is not None and due > until):
+                return
             now = max(now, due)
             self._decide(TimerInput(due), now)
+        raise Fatal(f"customer {self._document.customer!r} has a timer that does not go away by firing: a fault of Povod, please report it")
 
     def _decide(self, given: Input, now: datetime) -> None:
         self._document, outcome = decide(self._document, given, self._ruleset, now)
-        self._count(outcome)
+        self._figures.count_outcome(outcome, self._on_decision)
         for message in _messages(outcome):
             self._decide(EventInput(_accepted(message, now)), now)
-
-    def _count(self, outcome: Outcome) -> None:
-        for name in outcome.enrolled:
-            self._figures.journey(JourneyName(name)).enrolled += 1
-        for name in outcome.exited:
-            self._figures.journey(JourneyName(name)).exited += 1
-        for effect in outcome.effects:
-            if isinstance(effect, Record):
-                self._figures.count(effect.decision)
-                self._on_decision(effect.decision)
 
 
 def _messages(outcome: Outcome) -> Iterator[Message]:

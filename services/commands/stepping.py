@@ -30,10 +30,10 @@ class Stepper:
 
     async def advance_to(self, moment: datetime) -> None:
         """Move to `moment` by way of every timer due before it; when it returns, `now` is `moment` and nothing older is left to do."""
-        while (due := await self._next_due()) is not None and due <= moment:
-            await self._step(due)
+        while (due := await self.next_due_at()) is not None and due <= moment:
+            await self.step(due)
         if moment > self._clock.now():
-            await self._step(moment)
+            await self.step(moment)
 
     async def settle(self) -> None:
         """Wait until nothing is left to do now."""
@@ -42,14 +42,20 @@ class Stepper:
     async def run_out(self) -> None:
         """Move on until no timer is left."""
         await self.settle()
-        while (due := await self._next_due()) is not None:
-            await self._step(due)
+        while (due := await self.next_due_at()) is not None:
+            await self.step(due)
 
-    async def _step(self, moment: datetime) -> None:
-        self._clock.advance_to(moment)
+    async def step(self, moment: datetime) -> None:
+        """Move to `moment` at once and wait until everything due by then is done; timers due before it fire late."""
+        self.move_to(moment)
         await self.settle()
 
-    async def _next_due(self) -> datetime | None:
+    def move_to(self, moment: datetime) -> None:
+        """Move to `moment` without waiting for anything; stays where it is if it is there already."""
+        self._clock.advance_to(max(moment, self._clock.now()))
+
+    async def next_due_at(self) -> datetime | None:
+        """Return when the next timer or delivery is due, None where there is none."""
         async with self._database.reading() as connection:
             due = (await connection.execute(_NEXT_DUE, {"now": to_micros(self._clock.now())})).scalar_one()
         return None if due is None else from_micros(due)
