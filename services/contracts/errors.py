@@ -17,6 +17,7 @@
         |-- InvalidSettings
         |-- LogTruncated
         |-- DeadLetterLimitReached
+        |-- DatabaseUnusable  tables or rights are missing
         `-- DocumentTooNew
 
 Foreign exceptions (aiokafka, SQLAlchemy, httpx, aiosmtplib, Jinja2) are translated at the edge that met them and never cross it.
@@ -95,6 +96,10 @@ class LogTruncated(Fatal):
 
 class DeadLetterLimitReached(Fatal):
     """Too many records were dead-lettered in too short a time: the fault is not in single records."""
+
+
+class DatabaseUnusable(Fatal):
+    """The database was reached and is not what this release needs: tables or rights are missing, or the file is damaged."""
 
 
 class DocumentTooNew(Fatal):

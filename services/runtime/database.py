@@ -12,11 +12,21 @@ from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from services.contracts.errors import DatabaseRefused, DatabaseUnavailable, PovodError
+from services.contracts.errors import PovodError
+from services.runtime.database_errors import translation_of
 
 Dialect = Literal["sqlite", "postgresql"]
-_TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATE after which the same transaction may succeed: connection, rollback, resources, lock, operator (PostgreSQL, appendix A)."""
+_SESSION = {
+    "application_name": "povod",
+    "plan_cache_mode": "force_custom_plan",
+    "idle_in_transaction_session_timeout": "10000",
+    "lock_timeout": "5000",
+}
+"""How every PostgreSQL session is set (times in milliseconds).
+
+A plan made while a table was empty must not be kept. A process that is stopped inside a transaction loses it, and its locks with it,
+so that a new owner can take the partition; whoever waits for a lock gives up in time and tries again.
+"""
 
 
 class Database:
@@ -37,18 +47,17 @@ class Database:
         """Run the block in one writing transaction: committed at its end, rolled back by any exception.
 
         Raises `DatabaseUnavailable` where the server was lost or gave the transaction up (also at commit, whose result is then
-        unknown: the fence tells), `DatabaseRefused` where it refused the values. Povod's own exceptions pass through.
+        unknown: the fence tells), `DatabaseRefused` where it refused the values, `DatabaseUnusable` where tables or rights are
+        missing. Povod's own exceptions pass through. May be cancelled: then it is rolled back.
         """
-        with _translated():
-            async with self._writer.begin() as connection:
-                yield connection
+        async with _transaction(self._writer) as connection:
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Run the block in a transaction that only reads (one snapshot on SQLite). Raises as `transaction` does."""
-        with _translated():
-            async with self._reader.begin() as connection:
-                yield connection
+        async with _transaction(self._reader) as connection:
+            yield connection
 
     async def is_healthy(self) -> bool:
         """Say whether the database answers; never raises."""
@@ -65,25 +74,20 @@ class Database:
         await self._reader.dispose()
 
 
-class _translated:  # noqa: N801 - reads as a word in `with _translated():`
-    """Turn driver exceptions into ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, exc.DBAPIError) and not is_transient(error):
-            raise DatabaseRefused(str(error.orig), code="database_refused") from error
-        if isinstance(error, (exc.SQLAlchemyError, OSError)):
-            raise DatabaseUnavailable(f"the database gave up: {error.__cause__ or error}") from error
-
-
-def is_transient(error: exc.DBAPIError) -> bool:
-    """Say whether the same transaction may succeed on another try."""
-    if error.connection_invalidated or isinstance(error, (exc.OperationalError, exc.InterfaceError)):
-        return True
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
-    return str(state).startswith(_TRANSIENT_SQLSTATES)
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Begin, run the block, commit; foreign exceptions become ours."""
+    at_the_edge = True
+    try:
+        async with engine.begin() as connection:
+            at_the_edge = False
+            yield connection
+            at_the_edge = True
+    except Exception as error:
+        ours = translation_of(error, at_the_edge=at_the_edge)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
@@ -93,6 +97,7 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=60,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -109,11 +114,19 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
 
 
 def _postgresql(url: str, pool_size: int) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url.replace("postgresql:", "postgresql+asyncpg:", 1),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=False,
-        connect_args={"timeout": 5, "server_settings": {"plan_cache_mode": "force_custom_plan", "application_name": "povod"}},
+        hide_parameters=True,
+        connect_args={"timeout": 5, "server_settings": _SESSION},
     )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+        # Costs nothing, unlike a ping: asyncpg has noticed when the server went away. One closed connection renews them all.
+        if connection.driver_connection.is_closed():
+            raise exc.InvalidatePoolError
+
+    return engine

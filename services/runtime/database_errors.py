@@ -1,0 +1,46 @@
+"""What a driver's exception means to us: try again, refuse these values, or call a person.
+
+PostgreSQL tells by SQLSTATE (its manual's appendix A), SQLite by the name of its result code (https://www.sqlite.org/rescode.html).
+What is none of the database's (a mistake in a statement's parameters) is not translated: it is a bug, and its traceback is wanted.
+"""
+
+from sqlalchemy import exc
+
+from services.contracts.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnusable, PovodError
+
+_TRANSIENT_STATES = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58", "XX000")
+"""Connection, read-only fail-over, idle or long transaction ended, rollback, resources, lock, operator, system."""
+_UNUSABLE_STATES = ("28", "3D", "3F", "42", "0A", "F0", "XX")
+"""No right to enter, no such database or schema, unknown table or column, damage."""
+_TRANSIENT_NAMES = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_INTERRUPT", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
+_UNUSABLE_NAMES = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
+
+
+def translation_of(error: BaseException, *, at_the_edge: bool) -> PovodError | None:
+    """Return our exception for a foreign one, None where it is none of the database's.
+
+    `at_the_edge`: it came up while connecting or committing, where an `OSError` can only be the connection's.
+    """
+    if isinstance(error, exc.DBAPIError):
+        return _of_driver(error)
+    if isinstance(error, (exc.TimeoutError, exc.PendingRollbackError, ConnectionError)) or (at_the_edge and isinstance(error, OSError)):
+        return DatabaseUnavailable(f"the database could not be reached: {error}")
+    if isinstance(error, (UnicodeEncodeError, OverflowError)):
+        return DatabaseRefused(f"no database can store this: {error}", code="database_refused")
+    return None
+
+
+def _of_driver(error: exc.DBAPIError) -> PovodError:
+    message = str(error.orig)
+    code = _code_of(error)
+    if error.connection_invalidated or code.startswith((*_TRANSIENT_STATES, *_TRANSIENT_NAMES)):
+        return DatabaseUnavailable(f"the database gave up: {message}")
+    if code.startswith((*_UNUSABLE_STATES, *_UNUSABLE_NAMES)):
+        return DatabaseUnusable(f"the database can't be used as it is: {message}; was `povod db upgrade` run, and may this user do that?")
+    if not code and isinstance(error, (exc.OperationalError, exc.InterfaceError)):
+        return DatabaseUnavailable(f"the database gave up: {message}")
+    return DatabaseRefused(message, code="database_refused")
+
+
+def _code_of(error: exc.DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or "")

