@@ -1,0 +1,61 @@
+"""What every process stands on, opened once and closed in order: settings, clock, log, database, metrics, link signer."""
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from services.commands.opening import data_folder, link_secrets, open_database
+from services.consent.tokens import TokenSigner
+from services.runtime import migrate
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.runtime.eventlog.opening import open_log
+from services.runtime.eventlog.port import EventLog
+from services.runtime.settings import Settings
+from services.runtime.telemetry.logs import configure_logging
+from services.runtime.telemetry.metrics import Metrics, process_metrics
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Chassis:
+    """The collaborators that all services of a process share. `name` tells this process from its siblings."""
+
+    settings: Settings
+    clock: Clock
+    log: EventLog
+    database: Database
+    metrics: Metrics
+    signer: TokenSigner
+    name: str
+
+
+@asynccontextmanager
+async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Chassis]:
+    """Open what the settings name. The embedded engine is made ready by itself: folder, migrations, topics.
+
+    Raises `Fatal` where something can't be used at all, `Retryable` where it is not there now.
+    """
+    configure_logging(settings.telemetry, stream=sys.stderr)
+    database = open_database(settings)
+    log = open_log(settings.log, settings.data, clock)
+    try:
+        if settings.log.kind == "embedded":
+            data_folder(settings)
+            await migrate.upgrade(database)
+        await log.start()
+        yield Chassis(settings, clock, log, database, process_metrics(), TokenSigner(link_secrets(settings)), process_name(settings))
+    finally:
+        await log.close()
+        await database.close()
+
+
+def process_name(settings: Settings) -> str:
+    """Return the instance's name from the settings, else one of this host and process."""
+    return settings.log.instance or f"{socket.gethostname()}-{os.getpid()}"

@@ -1,0 +1,149 @@
+"""The composition roots: which services make up a process, put together once.
+
+Each `..._services` imports its service when it is called, so that a process needs only its own extra.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from services.commands.chassis import Chassis, opened
+from services.contracts.catalogue import load_catalogue
+from services.runtime.clock import SystemClock
+from services.runtime.dead_letter_relay import DeadLetterRelay
+from services.runtime.event_outbox import EventOutboxRelay
+from services.runtime.health import HealthState
+from services.runtime.health_server import HealthServer
+from services.runtime.lifecycle import Service, run_services, stopping_on_signals
+from services.runtime.settings import DispatchSettings, Settings
+
+if TYPE_CHECKING:
+    from services.dispatch.channels.port import Sender
+    from services.ingest.server import IngestServer
+
+RULES_POLL = timedelta(milliseconds=200)
+
+
+def health_of(chassis: Chassis) -> HealthState:
+    """Return the readiness of a process: its log and its database answer."""
+    return HealthState({"log": chassis.log.is_healthy, "database": chassis.database.is_healthy})
+
+
+def ingest_services(chassis: Chassis, health: HealthState, relay: EventOutboxRelay) -> "tuple[list[Service], IngestServer]":
+    """Return the HTTP door's services and its server (whose `port` is bound)."""
+    from services.ingest.app import create_app
+    from services.ingest.keys import KeyRing
+    from services.ingest.parts import IngestParts
+    from services.ingest.server import make_server
+
+    keys = KeyRing(chassis.database)
+    parts = IngestParts(
+        log=chassis.log,
+        database=chassis.database,
+        keys=keys,
+        clock=chassis.clock,
+        settings=chassis.settings.ingest,
+        signer=chassis.signer,
+        metrics=chassis.metrics,
+        catalogue=load_catalogue(),
+        health=health,
+        on_unsubscribed=relay.wake,
+    )
+    server = make_server(create_app(parts), chassis.settings.ingest)
+    return [Service("keys", keys.run), Service("ingest", server.run)], server
+
+
+def rules_services(chassis: Chassis, *, poll_timeout: timedelta = RULES_POLL) -> list[Service]:
+    """Return the rules engine's services."""
+    from services.rules.service import RulesService
+
+    rules = RulesService(
+        chassis.log,
+        chassis.database,
+        chassis.clock,
+        chassis.settings.rules,
+        chassis.metrics,
+        poll_timeout=poll_timeout,
+        owner=chassis.name,
+    )
+    return [Service("rules", rules.run)]
+
+
+def dispatch_services(chassis: Chassis, relay: EventOutboxRelay) -> list[Service]:
+    """Return the delivery's services. `relay` publishes the outcomes: it is woken where it runs in the same process."""
+    from services.dispatch.service import DispatchService
+    from services.dispatch.templates import StoredTemplates
+
+    dispatch = DispatchService(
+        chassis.log,
+        chassis.database,
+        chassis.clock,
+        chassis.settings.dispatch,
+        senders_of(chassis.settings.dispatch, chassis),
+        StoredTemplates(chassis.database),
+        chassis.signer,
+        chassis.settings.ingest.public_url,
+        chassis.metrics,
+        worker=chassis.name,
+        reported=relay.wake,
+    )
+    return [Service("dispatch", dispatch.run)]
+
+
+def senders_of(settings: DispatchSettings, chassis: Chassis) -> "Sequence[Sender]":
+    """Return a sender for each channel; one that says what is missing where a channel is not configured."""
+    from services.contracts.ids import Channel
+    from services.dispatch.channels.sms import SmsSender
+    from services.dispatch.channels.smtp import SmtpSender
+    from services.dispatch.channels.telegram import TelegramSender
+    from services.dispatch.channels.unconfigured import UnconfiguredSender
+
+    telegram_is_set = bool(settings.telegram.token.get_secret_value())
+    return (
+        SmtpSender(settings.smtp, chassis.clock),
+        SmsSender(settings.sms) if settings.sms.url else UnconfiguredSender(Channel("sms"), "POVOD_DISPATCH__SMS__URL"),
+        TelegramSender(settings.telegram)
+        if telegram_is_set
+        else UnconfiguredSender(Channel("telegram"), "POVOD_DISPATCH__TELEGRAM__TOKEN"),
+    )
+
+
+def relays(chassis: Chassis) -> tuple[EventOutboxRelay, list[Service]]:
+    """Return the relay of outbound events and the services that publish it and the dead letters."""
+    relay = EventOutboxRelay(chassis.database, chassis.log, chassis.metrics)
+    dead_letters = DeadLetterRelay(chassis.database, chassis.log, chassis.metrics)
+    return relay, [Service("event-outbox", relay.run), Service("dead-letters", dead_letters.run)]
+
+
+async def run_ingest(settings: Settings) -> None:
+    """Run the HTTP door until told to stop."""
+    async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
+        health = health_of(chassis)
+        relay, publishing = relays(chassis)
+        services, _ = ingest_services(chassis, health, relay)
+        await run_services([*publishing, *services], stop=stop, health=health)
+
+
+async def run_rules(settings: Settings) -> None:
+    """Run the rules engine until told to stop."""
+    async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
+        _, publishing = relays(chassis)
+        health = health_of(chassis)
+        await run_services([*publishing, *rules_services(chassis), *health_services(chassis, health)], stop=stop, health=health)
+
+
+async def run_dispatch(settings: Settings) -> None:
+    """Run the delivery until told to stop."""
+    async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
+        relay, publishing = relays(chassis)
+        health = health_of(chassis)
+        services = dispatch_services(chassis, relay)
+        await run_services([*publishing, *services, *health_services(chassis, health)], stop=stop, health=health)
+
+
+def health_services(chassis: Chassis, health: HealthState) -> list[Service]:
+    """Return the server of health and metrics, where a port is set for it."""
+    telemetry = chassis.settings.telemetry
+    if not telemetry.metrics_port:
+        return []
+    return [Service("health", HealthServer(health, chassis.metrics, telemetry.metrics_host, telemetry.metrics_port).run)]
