@@ -9,7 +9,6 @@ from datetime import datetime
 
 from services.contracts.ids import JourneyName
 from services.rules.core.document import CustomerDocument
-from services.rules.core.lifecycle import arm_stage_timer
 from services.rules.core.ruleset import InactiveTrigger, Journey
 from services.rules.core.turn import Turn
 
@@ -29,8 +28,6 @@ def note_event(turn: Turn, event_type: str) -> None:
         return
     if document.last_activity_at is None or document.last_activity_at < turn.happened_at:
         document.last_activity_at = turn.happened_at
-    if turn.ruleset.silent_moves:
-        arm_stage_timer(turn)
     for journey in turn.ruleset.inactive:
         if journey.name not in document.inactivity_due:
             _arm(turn, journey)

@@ -133,7 +133,7 @@ class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     last_activity_at: datetime | None = None
     """The latest event time of an event that counts as activity."""
     last_seen: dict[str, datetime] = {}  # latest event time by type; the newest 256 types
-    enrolments: dict[EnrolmentId, Enrolment] = {}  # at most 200
+    enrolments: dict[EnrolmentId, Enrolment] = {}  # at most 200 open ones, and 200 ended ones with messages on their way
     entries: dict[JourneyName, dict[str, Entry]] = {}  # by journey and key: the newest 1,000 keys of at most 200 journeys
     exits: dict[JourneyName, tuple[SeenExit, ...]] = {}  # the newest 10 of at most 200 journeys, up to the journey's `max_lateness`
     inactivity_due: dict[JourneyName, datetime] = {}  # one timer a journey, at most 200; may be early (re-armed lazily)

@@ -15,7 +15,7 @@ from services.rules.core.ruleset import EventTrigger, Journey
 from services.rules.core.turn import Turn
 
 MAX_ENROLMENTS = 200
-"""Enrolments of one customer at a time; more are refused as `loop_limit`."""
+"""Open enrolments of one customer at a time; more are refused as `loop_limit`."""
 _MAX_KEYS = 1_000
 _MAX_JOURNEYS = 200
 
@@ -48,8 +48,8 @@ def _enter(turn: Turn, entrance: Entrance) -> None:
         if (reason := answers[-1].reason) is not None:
             _refuse(turn, entrance, reason, answers)
             return
-    if len(turn.document.enrolments) >= MAX_ENROLMENTS:
-        limit = Answer("enrolments", Reason.LOOP_LIMIT, seen={"open": len(turn.document.enrolments), "max": MAX_ENROLMENTS})
+    if sum(1 for enrolment in turn.document.enrolments.values() if enrolment.step) >= MAX_ENROLMENTS:
+        limit = Answer("enrolments", Reason.LOOP_LIMIT, seen={"max": MAX_ENROLMENTS})
         _refuse(turn, entrance, Reason.LOOP_LIMIT, [*answers, limit])
         return
     _open(turn, entrance)

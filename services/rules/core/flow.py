@@ -14,6 +14,8 @@ from services.rules.core.turn import Candidate, Turn
 
 MAX_STEPS = 100
 """Steps of one enrolment in one go; beyond it, the enrolment ends with `loop_limit`."""
+MAX_ENDED = 200
+"""Ended enrolments that are kept for their messages; beyond them the oldest messages can't be recalled any more, nor fall back."""
 _END = StepId("")
 _GRACE = timedelta(hours=1)
 
@@ -151,3 +153,6 @@ def settle(turn: Turn) -> None:
             enrolment = turn.put(msgspec.structs.replace(enrolment, pending=kept))  # noqa: PLW2901 - its next state
         if not enrolment.step and not enrolment.pending and not enrolment.deferred:
             turn.drop(enrolment.id)
+    ended = [enrolment.id for enrolment in turn.document.enrolments.values() if not enrolment.step]
+    for enrolment_id in ended[:-MAX_ENDED]:
+        turn.drop(enrolment_id)

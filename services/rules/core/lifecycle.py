@@ -1,9 +1,11 @@
 """The stage machine. Stages move before triggers are looked at: a first order makes the customer active, then journeys for active match."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.rules.core.ruleset import Transition
 from services.rules.core.turn import Turn
+
+_SETTLING = timedelta(hours=1)
 
 
 def enter_lifecycle(turn: Turn) -> None:
@@ -13,11 +15,13 @@ def enter_lifecycle(turn: Turn) -> None:
 
 
 def move_on_event(turn: Turn, event_type: str) -> None:
-    """Follow the first transition that this event causes from the customer's stage."""
+    """Follow the first transition that this event causes from the customer's stage, and arm the timer of silence."""
     for transition in turn.ruleset.moves_by_event.get(event_type, ()):
         if _leads_away(transition, turn.document.stage):
             _move(turn, transition.target)
-            return
+            break
+    if turn.ruleset.silent_moves:
+        arm_stage_timer(turn)
 
 
 def move_on_silence(turn: Turn) -> None:
@@ -34,11 +38,12 @@ def move_on_silence(turn: Turn) -> None:
 
 
 def arm_stage_timer(turn: Turn) -> None:
-    """Arm the timer for the next transition by silence, if none is armed. It never fires again at this same moment."""
-    if turn.document.stage_due_at is not None or turn.document.last_activity_at is None:
-        return
-    due = [moment for move in _silent_moves(turn) if (moment := _due(turn, move)) > turn.at]
-    turn.document.stage_due_at = min(due, default=None)
+    """Arm the timer for the next transition by silence, if none is armed.
+
+    Where the silence is complete already (imported history), it fires in an hour: the rest of the import may say otherwise.
+    """
+    if turn.document.stage_due_at is None and (moves := _silent_moves(turn)):
+        turn.document.stage_due_at = max(min(_due(turn, move) for move in moves), turn.at + _SETTLING)
 
 
 def _silent_moves(turn: Turn) -> list[Transition]:
