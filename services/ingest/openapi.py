@@ -1,5 +1,6 @@
 """What the OpenAPI document says of the events door, which FastAPI does not see."""
 
+import inspect
 from typing import Any
 
 import msgspec
@@ -24,16 +25,30 @@ _REASONS = {
 def add_events_door(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with `POST /v1/events` and its schemas in it."""
     _, components = msgspec.json.schema_components([Answer, ErrorBody], ref_template=_REFS)
-    schemas = {**document.get("components", {}).get("schemas", {}), **components, "PostedEvent": _posted_event()}
+    found = document.get("components", {}).get("schemas", {})
+    kept = {name: schema for name, schema in found.items() if "ValidationError" not in name}
+    schemas = {**kept, **{name: _tidy(schema) for name, schema in components.items()}, "PostedEvent": _posted_event()}
     security = {
         "writeKey": {"type": "http", "scheme": "bearer", "description": "a write key: povod keys create NAME"},
         "writeKeyAsUser": {"type": "http", "scheme": "basic", "description": "the write key as user, the password empty"},
     }
     return {
         **document,
-        "paths": {"/v1/events": {"post": _operation()}, **document["paths"]},
+        "paths": {"/v1/events": {"post": _operation()}, **_without_validation(document["paths"])},
         "components": {**document.get("components", {}), "schemas": schemas, "securitySchemes": security},
     }
+
+
+def _tidy(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "description": inspect.cleandoc(schema["description"])}
+
+
+def _without_validation(paths: dict[str, Any]) -> dict[str, Any]:
+    """Drop the 422 that FastAPI promises for every parameter: ours are plain text, and are judged by what they mean."""
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+    return paths
 
 
 def _operation() -> dict[str, Any]:
