@@ -9,6 +9,7 @@ Retention: nothing is deleted by itself. `trim` drops what lies below an offset;
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -63,6 +64,7 @@ class EmbeddedEventLog:
         self._members = Members()
         self._readers: list[EmbeddedReader] = []
         self._writer = GroupWriter(self._write, self._bounds, clock, linger)
+        self._lock: sqlite3.Connection | None = None
         self._connections: list[sqlite3.Connection] = []
         self._threads = (_Thread("log-writer"), _Thread("log-reader"))
         self._open = False
@@ -71,9 +73,9 @@ class EmbeddedEventLog:
         """Lock and open the file; raises `Fatal` where another process has it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._connections.append(file.lock(self._path.with_name(self._path.name + ".lock")))
-            self._connections += [file.connect(self._path), file.connect(self._path)]
-            self._learn(await self._threads[0].run(file.prepare, self._connections[1], self._topics))
+            self._lock = file.lock(self._path.with_name(self._path.name + ".lock"))
+            await self._connect()
+            await self._make(self._topics)
         except sqlite3.Error as error:
             raise translated(error) from error
         self._open = True
@@ -105,10 +107,9 @@ class EmbeddedEventLog:
         """Create what is missing."""
         self._need_open()
         try:
-            found = await self._threads[0].run(file.prepare, self._connections[1], topics)
+            await self._make(topics)
         except sqlite3.Error as error:
             raise translated(error) from error
-        self._learn({at: bounds for at, bounds in found.items() if at not in self._bounds})
         return dict(self._counts)
 
     async def bounds(self, partition: TopicPartition) -> tuple[int, int]:
@@ -127,7 +128,7 @@ class EmbeddedEventLog:
         bounds = self._bounds[partition]
         bounds.first = max(bounds.first, min(before, bounds.end))
         try:
-            await self._threads[0].run(file.trim, self._connections[1], bounds.id, bounds.first)
+            await self._threads[0].run(file.trim, self._connections[0], bounds.id, bounds.first)
         except sqlite3.Error as error:
             raise translated(error) from error
         self._members.wake()
@@ -143,10 +144,13 @@ class EmbeddedEventLog:
             await self._writer.close()
             for reader in self._readers:
                 await reader.close()
-        while self._connections:
-            self._connections.pop().close()  # the lock is the last to go
         for thread in self._threads:
             thread.stop()
+        while self._connections:
+            self._connections.pop().close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def count(self, topic: str) -> int:
         """Return the topic's number of partitions; raises `Fatal` where there is no such topic, `LogUnavailable` before `start`."""
@@ -173,16 +177,25 @@ class EmbeddedEventLog:
             raise translated(error) from error
 
     def _fetch(self, wanted: Sequence[Wanted], limit: int) -> list[list[Record]]:
-        connection = self._connections[2]
+        connection = self._connections[1]
         return [file.read(connection, want.partition, self._bounds[want.partition].id, (want.start, want.end), limit) for want in wanted]
 
     async def _write(self, appends: Sequence[file.Append], appended_at: int) -> None:
-        await self._threads[0].run(file.write, self._connections[1], appends, appended_at)
+        await self._threads[0].run(file.write, self._connections[0], appends, appended_at)
+
+    async def _connect(self) -> None:
+        """Open one connection for the writing thread and one for the reading thread."""
+        for thread in self._threads:
+            self._connections.append(await thread.run(file.connect, self._path))
+
+    async def _make(self, topics: Mapping[str, int]) -> None:
+        await self._threads[0].run(file.prepare, self._connections[0], topics)
+        found = await self._threads[0].run(file.look, self._connections[0])
+        self._learn({at: bounds for at, bounds in found.items() if at not in self._bounds})
 
     def _learn(self, found: Mapping[TopicPartition, file.Bounds]) -> None:
         self._bounds.update(found)
-        for topic, _ in found:
-            self._counts[topic] = sum(at.topic == topic for at in self._bounds)
+        self._counts.update(Counter(at.topic for at in self._bounds))
 
     def _need_open(self) -> None:
         if not self._open:

@@ -73,8 +73,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, topics: Mapping[str, int]) -> dict[TopicPartition, Bounds]:
-    """Make what is missing, tables and topics; return every partition there is."""
+def prepare(connection: sqlite3.Connection, topics: Mapping[str, int]) -> None:
+    """Make what is missing, tables and topics."""
     connection.executescript(_SCHEMA)
     connection.execute("BEGIN IMMEDIATE")
     known = {name for (name,) in connection.execute("SELECT name FROM topics")}
@@ -84,6 +84,10 @@ def prepare(connection: sqlite3.Connection, topics: Mapping[str, int]) -> dict[T
             rows = [(name, partition) for partition in range(count)]
             connection.executemany("INSERT INTO partitions (topic, partition, first_offset) VALUES (?, ?, 0)", rows)
     connection.execute("COMMIT")
+
+
+def look(connection: sqlite3.Connection) -> dict[TopicPartition, Bounds]:
+    """Return every partition there is."""
     return {
         TopicPartition(topic, partition): Bounds(number, first, max(first, _end(connection, number)))
         for topic, partition, number, first in connection.execute(_PARTITIONS).fetchall()

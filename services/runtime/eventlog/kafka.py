@@ -22,10 +22,21 @@ from services.runtime.settings import LogSettings
 class KafkaEventLog:
     """The event log on the Kafka named in the settings. Not to be shared between event loops."""
 
-    def __init__(self, settings: LogSettings, clock: Clock, *, fetch_wait: timedelta = timedelta(milliseconds=100)) -> None:
-        """`fetch_wait` is how long a broker may wait for records before it answers a fetch with none; it answers at once with some."""
+    def __init__(
+        self,
+        settings: LogSettings,
+        clock: Clock,
+        *,
+        fetch_wait: timedelta = timedelta(milliseconds=100),
+        topic_settings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`fetch_wait` is how long a broker may wait for records before it answers a fetch with none; it answers at once with some.
+
+        `topic_settings` are Kafka's own, by topic (`retention.ms`), used when `ensure_topics` creates one.
+        """
         self._connections = Connections(settings.bootstrap, settings.session_timeout, fetch_wait=fetch_wait)
         self._clock = clock
+        self._topic_settings = topic_settings or {}
         self._linger = settings.linger
         self._ack_timeout = settings.ack_timeout
         self._ends = Ends(self._connections)
@@ -64,14 +75,10 @@ class KafkaEventLog:
         return await self._ends.count(topic)
 
     async def ensure_topics(self, topics: Mapping[str, int]) -> Mapping[str, int]:
-        """Create what is missing, with the cluster's default replication and settings."""
-        return await self.create_topics(topics, {})
-
-    async def create_topics(self, topics: Mapping[str, int], settings: Mapping[str, Mapping[str, str]]) -> Mapping[str, int]:
-        """Create what is missing, with Kafka's own settings per topic (`retention.ms`); return every topic's real count."""
+        """Create what is missing, with the cluster's default replication."""
         known = await self._ends.counts()
         if missing := {name: count for name, count in topics.items() if name not in known}:
-            await self._ends.create(missing, settings)
+            await self._ends.create(missing, self._topic_settings)
             known = await self._ends.counts()
         return known
 
