@@ -24,7 +24,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One topic.
 
     `owner` reads it and decides its form, `writers` append to it (folders of `services`). `key` says what its records are keyed by,
-    `source` meaning as the records that died were. `schema` is a file below `schemas/`; None where the bytes are somebody else's.
+    `source` meaning as the records that died were. `schemas` are files below `schemas/`, one of which a value matches; none where the bytes are somebody else's.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     owner: str
     writers: tuple[str, ...]
     key: Literal["customer", "provider_message", "source"]
-    schema: str | None
+    schemas: tuple[str, ...]
 
 
 def load_topics(folder: Path | None = None) -> Sequence[Topic]:
