@@ -51,7 +51,7 @@ check-format:
 	@echo "ruff format" && $(BIN)/ruff format --check --quiet .
 
 check-types:
-	@echo "mypy" && $(BIN)/mypy
+	@echo "mypy" && $(BIN)/mypy && $(BIN)/mypy --config-file= --strict --cache-dir .mypy_cache/local deploy/local/*.py
 
 check-imports:
 	@echo "import-linter" && $(BIN)/lint-imports

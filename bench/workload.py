@@ -82,7 +82,7 @@ def registration(customer: str) -> dict[str, Any]:
 
 def records(prefix: str, customers: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
     """Give the records of a round in an order of its own (each customer's registration first): key and value."""
-    chance = random.Random(seed)  # noqa: S311 - a benchmark
+    chance = random.Random(seed)
     names = [f"{prefix}-{n:06}" for n in range(customers)]
     now = datetime.now(UTC)
     for name in names:

@@ -50,9 +50,10 @@ def encode_command(command: Command) -> bytes:
 def decode_command(value: bytes) -> Command:
     """Decode one command; raises `InvalidCommand` on anything else."""
     try:
-        return _command_decoder.decode(value)
+        command: Command = _command_decoder.decode(value)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise InvalidCommand(str(error), code="undecodable_command") from error
+    return command
 
 
 def as_utc(moment: datetime) -> datetime:

@@ -28,7 +28,7 @@ class PovodError(Exception):
     """Root of everything that Povod raises on purpose."""
 
 
-class Retryable(PovodError):
+class Retryable(PovodError):  # noqa: N818 - a verdict, named as such
     """The same call may succeed later; nothing was lost and nothing was half done."""
 
 
@@ -44,7 +44,7 @@ class Fenced(Retryable):
     """Another owner has taken this partition: the transaction was rolled back and the partition must be let go."""
 
 
-class Rejected(PovodError):
+class Rejected(PovodError):  # noqa: N818 - a verdict, named as such
     """The input is wrong and will stay wrong.
 
     `code` is a stable lower_snake name for programs, `message` a sentence for people, `pointer` the JSON pointer (RFC 6901) of the
@@ -82,7 +82,7 @@ class InvalidToken(Rejected):
     """A link token that was forged, cut short or signed with another key."""
 
 
-class Fatal(PovodError):
+class Fatal(PovodError):  # noqa: N818 - a verdict, named as such
     """A person must act; the process, or the partition, stops instead of going on wrongly."""
 
 

@@ -26,9 +26,9 @@ NAMESPACE = UUID("6f1f6a52-5a0c-5b8e-9c0e-2f0a5e6f7d01")
 
 def enrolment_id(journey: JourneyName, customer: CustomerId, key: str, trigger: EventId) -> EnrolmentId:
     """Name one enrolment: the same trigger event can never open two."""
-    return EnrolmentId(str(uuid5(NAMESPACE, "\x1f".join(("enrolment", journey, customer, key, trigger)))))
+    return EnrolmentId(str(uuid5(NAMESPACE, f"enrolment\x1f{journey}\x1f{customer}\x1f{key}\x1f{trigger}")))
 
 
 def message_id(enrolment: EnrolmentId, step: StepId, visit: int, channel: Channel) -> MessageId:
     """Name one message: deciding the same step of the same visit again gives the same id."""
-    return MessageId(str(uuid5(NAMESPACE, "\x1f".join(("message", enrolment, step, str(visit), channel)))))
+    return MessageId(str(uuid5(NAMESPACE, f"message\x1f{enrolment}\x1f{step}\x1f{visit}\x1f{channel}")))

@@ -27,7 +27,10 @@ FREES_SLOT = frozenset({OutcomeType.FAILED, OutcomeType.REFUSED, OutcomeType.REC
 
 
 class OutcomeData(msgspec.Struct, frozen=True, kw_only=True):
-    """The `data` of an outcome event. `reason` is a lower_snake code, `detail` what the provider said (no secrets, at most 500 characters)."""
+    """The `data` of an outcome event. `reason` is a lower_snake code, `detail` what the provider said.
+
+    (No secrets, at most 500 characters.)
+    """
 
     message_id: MessageId
     channel: Channel

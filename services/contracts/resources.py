@@ -1,4 +1,4 @@
-"""Where the packaged data lies: `schemas/`, `rules/`, `templates/`, `examples/`, `deploy/migrations`, in a checkout or in an installed wheel."""
+"""Where the packaged data lies: schemas, rules, templates, examples, migrations; in a checkout or in an installed wheel."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ class SystemClock:
 
     async def sleep_until(self, moment: datetime) -> None:
         """Sleep on the event loop."""
-        while (left := (moment - self.now()).total_seconds()) > 0:
+        while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time is what is awaited
             await asyncio.sleep(min(left, 60.0))
 
 
@@ -75,5 +75,5 @@ class LapseClock:
 
     async def sleep_until(self, moment: datetime) -> None:
         """Sleep the shortened time."""
-        while (left := (moment - self.now()).total_seconds()) > 0:
+        while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time is what is awaited
             await asyncio.sleep(min(left / self._speed, 60.0))
