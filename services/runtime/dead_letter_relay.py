@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.contracts.errors import Rejected
 from services.contracts.moments import from_micros
+from services.contracts.topics import DEAD_LETTERS
 from services.runtime.bulk import BulkStatement
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog, OutgoingRecord
 from services.runtime.relay import RelayLoop
 from services.runtime.telemetry.metrics import OUTBOX_PUBLISHED, Metrics
 
-SUFFIX = ".dlq"
 BATCH = 100
 _OLDEST = (
     "SELECT topic, partition, record_offset, reason, error, key, value, dead_at FROM dead_letters WHERE NOT published"
@@ -79,9 +79,9 @@ class DeadLetterRelay:
         for topic in dict.fromkeys(row.topic for row in rows):
             of_topic = [row for row in rows if row.topic == topic]
             try:
-                await self._log.append(topic + SUFFIX, [_record(row, row.value) for row in of_topic])
+                await self._log.append(topic + DEAD_LETTERS, [_record(row, row.value) for row in of_topic])
             except Rejected:
-                await self._append_each(topic + SUFFIX, of_topic)
+                await self._append_each(topic + DEAD_LETTERS, of_topic)
 
     async def _append_each(self, topic: str, rows: Sequence[Row[Any]]) -> None:
         """One of them can't be stored: find it, and publish it without its value, which stays in the table."""

@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.contracts.codec import EVENT_HEADERS, encode_event, key_of
 from services.contracts.events import Event
 from services.contracts.moments import to_micros
+from services.contracts.topics import EVENTS
 from services.runtime.bulk import BulkStatement
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog, OutgoingRecord
 from services.runtime.relay import RelayLoop
 from services.runtime.telemetry.metrics import OUTBOX_PUBLISHED, Metrics
 
-TOPIC = "povod.events"
+TOPIC = EVENTS
 BATCH = 500
 _PUT = BulkStatement(
     "INSERT INTO event_outbox (id, customer, value, created_at) SELECT id, customer, value, created_at FROM {rows} WHERE true"
