@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Entry] = {
     "rules": Entry("services.commands.rules:rules", "rules", "the rules engine alone; apply makes a rule set active"),
     "dispatch": Entry("services.commands.dispatch:dispatch", "dispatch", "delivery alone"),
     "demo": Entry("services.commands.demo:demo", "all", "replay real shop events, and see what is sent and why"),
+    "check": Entry("services.commands.check:check", "rules", "mistakes in a rule set, with file, line, column and cure"),
     "why": Entry("services.commands.why:why", "rules", "each decision about a customer, with its reason"),
     "simulate": Entry("services.commands.simulate:simulate", "rules", "what the rules would have sent"),
     "topics": Entry("services.commands.topics:topics", "kafka", "create the topics, or compare them"),

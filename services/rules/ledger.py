@@ -14,6 +14,7 @@ from services.contracts.ids import Channel, ContentHash, CustomerId, JourneyName
 from services.contracts.moments import from_micros
 from services.contracts.partitioning import bucket_of
 from services.rules.core.document import CustomerDocument, decode_document
+from services.rules.packing import unpack
 
 _DECISIONS = text(
     "SELECT decided_at, journey, key, step, ruleset, input_id, verdict, reason, channel, message_id, detail FROM decisions"
@@ -80,7 +81,7 @@ async def decisions_of(connection: AsyncConnection, customer: CustomerId, journe
 async def document_of(connection: AsyncConnection, customer: CustomerId) -> CustomerDocument | None:
     """Return what is known of a customer; None where nothing is. Raises as `decode_document` does."""
     stored = (await connection.execute(_DOCUMENT, {"bucket": bucket_of(customer), "customer": customer})).scalar_one_or_none()
-    return None if stored is None else decode_document(stored)
+    return None if stored is None else decode_document(unpack(stored))
 
 
 async def similar_customers(connection: AsyncConnection, customer: str) -> Sequence[str]:

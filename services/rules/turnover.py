@@ -25,6 +25,7 @@ from services.rules.core.effects import Record as RecordDecision
 from services.rules.core.inputs import EventInput, Input, TimerInput
 from services.rules.core.ruleset import Ruleset
 from services.rules.intake import Accepted
+from services.rules.packing import pack
 from services.rules.store import CustomerRow, DecisionRow, HistoryRow, InputKey, OutboxRow
 
 DISPATCH_TOPIC = "povod.dispatch"
@@ -157,7 +158,7 @@ class Turnover:
     def changed(self) -> Iterator[tuple[CustomerDocument, CustomerRow]]:
         """Yield the documents to store, with their rows."""
         for customer, document in self._changed.items():
-            stored = encode_document(document).decode()
+            stored = pack(encode_document(document))
             yield document, CustomerRow(bucket_of(customer), customer, stored, self._due[customer], self._now)
 
     def _fire_at(self, customer: CustomerId, due_at: int) -> None:

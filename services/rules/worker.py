@@ -14,6 +14,7 @@ from services.rules.applying import apply
 from services.rules.cache import DocumentCache
 from services.rules.core.document import CustomerDocument, decode_document
 from services.rules.intake import Accepted, Misplaced, Refused, Sorted
+from services.rules.packing import unpack
 from services.rules.turnover import Turnover
 from services.runtime import cursors, dead_letters
 from services.runtime.clock import Clock
@@ -121,7 +122,7 @@ class Worker:
         wanted = dict.fromkeys(customers)
         found = {customer: document for customer in wanted if (document := self._cache.get(partition, customer)) is not None}
         stored = await store.load_documents(connection, (customer for customer in wanted if customer not in found))
-        found.update((customer, decode_document(document)) for customer, document in stored.items())
+        found.update((customer, decode_document(unpack(document))) for customer, document in stored.items())
         return found
 
     async def _fire_timers(self, connection: AsyncConnection, turnover: Turnover, cursor: Cursor, work: Work) -> int:

@@ -4,7 +4,7 @@
 Not here: deciding (`services.rules.core`), rendering templates (`services.dispatch`), making a version live (`services.rules.activation`).
 """
 
-from services.rules.loader.loading import LoadedRuleset, load_directory, load_stored, read_earlier
+from services.rules.loader.loading import LoadedRuleset, check_directory, load_directory, load_stored, read_earlier
 from services.rules.loader.mistakes import Mistake, Place
 
-__all__ = ["LoadedRuleset", "Mistake", "Place", "load_directory", "load_stored", "read_earlier"]
+__all__ = ["LoadedRuleset", "Mistake", "Place", "check_directory", "load_directory", "load_stored", "read_earlier"]

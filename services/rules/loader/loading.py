@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,18 +33,35 @@ def load_directory(directory: Path, templates: Path, *, lenient_templates: bool 
     `lenient_templates` a missing template is a warning.
     """
     findings = Findings()
+    read = _read(directory, templates, findings, lenient_templates=lenient_templates)
+    findings.raise_errors()
+    hashes = {name: hash_of(files) for name, files in read.templates.items()}
+    files = {**read.rules, TEMPLATES: msgspec.json.encode(hashes, order="sorted").decode()}
+    ruleset = _build(files, read.parts, hashes, assume_contactable=assume_contactable)
+    return LoadedRuleset(ruleset, files, read.templates, findings.warnings)
+
+
+def check_directory(directory: Path, templates: Path) -> tuple[Mistake, ...]:
+    """Return every mistake of the rule set below `directory`, warnings too, in the order of files and lines. Blocks on the disk."""
+    findings = Findings()
+    _read(directory, templates, findings, lenient_templates=False)
+    return tuple(sorted((*findings.errors, *findings.warnings), key=lambda mistake: mistake.place))
+
+
+class _Read(NamedTuple):
+    rules: dict[str, str]
+    templates: dict[TemplateName, dict[str, str]]
+    parts: Parts
+
+
+def _read(directory: Path, templates: Path, findings: Findings, *, lenient_templates: bool) -> _Read:
     rules = read_rules(directory, findings)
     texts = read_templates(templates, findings)
     vocabulary = Vocabulary(
         templates={name: channels_of(files) for name, files in texts.items()},
         lenient_templates=lenient_templates,
     )
-    parts = read_parts(rules, vocabulary, findings)
-    findings.raise_errors()
-    hashes = {name: hash_of(files) for name, files in texts.items()}
-    files = {**rules, TEMPLATES: msgspec.json.encode(hashes, order="sorted").decode()}
-    ruleset = _build(files, parts, hashes, assume_contactable=assume_contactable)
-    return LoadedRuleset(ruleset, files, texts, findings.warnings)
+    return _Read(rules, texts, read_parts(rules, vocabulary, findings))
 
 
 def load_stored(files: Mapping[str, str], earlier: Iterable[Journey] = ()) -> Ruleset:
