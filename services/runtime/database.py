@@ -41,6 +41,7 @@ class Database:
         self.dialect: Dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
         self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1) if self.dialect == "sqlite" else _postgresql(url, pool_size)
         self._reader = _sqlite(url, "BEGIN", pool_size) if self.dialect == "sqlite" else self._writer
+        self._is_closed = False
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -50,13 +51,13 @@ class Database:
         unknown: the fence tells), `DatabaseRefused` where it refused the values, `DatabaseUnusable` where tables or rights are
         missing. Povod's own exceptions pass through. May be cancelled: then it is rolled back.
         """
-        async with _transaction(self._writer) as connection:
+        async with self._run(self._writer) as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Run the block in a transaction that only reads (one snapshot on SQLite). Raises as `transaction` does."""
-        async with _transaction(self._reader) as connection:
+        async with self._run(self._reader) as connection:
             yield connection
 
     async def is_healthy(self) -> bool:
@@ -69,25 +70,33 @@ class Database:
         return True
 
     async def close(self) -> None:
-        """Close all connections. Harmless twice."""
+        """Close all connections; one that is in a transaction is closed at its end. Harmless twice."""
+        self._is_closed = True
         await self._writer.dispose()
         await self._reader.dispose()
 
+    @asynccontextmanager
+    async def _run(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """Begin, run the block, commit; foreign exceptions become ours."""
+        at_the_edge = True
+        try:
+            async with engine.begin() as connection:
+                at_the_edge = False
+                try:
+                    yield connection
+                finally:
+                    await self._let_go(connection)
+                at_the_edge = True
+        except Exception as error:
+            ours = translation_of(error, at_the_edge=at_the_edge)
+            if ours is None:
+                raise
+            raise ours from error
 
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Begin, run the block, commit; foreign exceptions become ours."""
-    at_the_edge = True
-    try:
-        async with engine.begin() as connection:
-            at_the_edge = False
-            yield connection
-            at_the_edge = True
-    except Exception as error:
-        ours = translation_of(error, at_the_edge=at_the_edge)
-        if ours is None:
-            raise
-        raise ours from error
+    async def _let_go(self, connection: AsyncConnection) -> None:
+        """Keep the connection of a closed database out of a pool that nobody closes any more."""
+        if self._is_closed and not connection.closed and not connection.invalidated:
+            await connection.run_sync(lambda sync: sync.detach())
 
 
 def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:

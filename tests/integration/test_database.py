@@ -1,6 +1,7 @@
 """The database port when things go wrong: restarts, killed sessions, cancelled tasks, values and tables that are not right."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import warnings
@@ -308,6 +309,19 @@ async def test_errors_hide_the_values(database: Database) -> None:
     with pytest.raises(DatabaseUnusable) as caught:
         await _execute(database, "SELECT * FROM no_such_table WHERE name = :x", {"x": "ann@shop.example"})
     assert "ann@shop.example" not in f"{caught.value} {caught.value.__cause__}"
+
+
+async def test_closing_lets_open_transactions_end(database_url: str) -> None:
+    """A transaction that is open while its database is closed still commits, and leaves no connection behind."""
+    database = Database(database_url)
+    async with database.transaction() as connection:
+        await connection.execute(INSERT, {"name": "late"})
+        await database.close()
+    await database.close()
+    gc.collect()  # a connection left behind would warn here, and warnings are errors
+    other = Database(database_url)
+    assert await count(other) == 1
+    await other.close()
 
 
 def test_a_process_that_forgets_to_close_still_ends(tmp_path: Path) -> None:

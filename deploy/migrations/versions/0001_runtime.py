@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("dead_at", sa.BigInteger, nullable=False),
         sa.Column("published", sa.Boolean, nullable=False, server_default=sa.false()),
     )
+    waiting = sa.text("NOT published")
+    op.create_index("dead_letters_unpublished", "dead_letters", ["dead_at"], postgresql_where=waiting, sqlite_where=waiting)
     op.create_table(
         "bundles",
         sa.Column("hash", sa.Text, primary_key=True),
