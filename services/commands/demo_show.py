@@ -1,0 +1,111 @@
+"""What the demo prints: messages as they arrive, and at the end what every journey did and why it was silent."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import NamedTuple
+
+from services.authoring.simulate import Figures
+from services.commands.demo_stage import Stage
+from services.commands.tables import by_count, table
+from services.contracts.decisions import Verdict
+from services.rules.ledger import Tally
+
+CHANNELS = ("email", "sms", "telegram")
+_LONGEST = 60
+
+
+class Arrival(NamedTuple):
+    """A message as it reached a stand-in."""
+
+    channel: str
+    recipient: str
+    words: str
+
+
+class Arrivals:
+    """Watches the stand-ins; each message is seen once."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._seen = Counter[str]()
+
+    def news(self) -> Iterator[Arrival]:
+        """Yield what has come since the last call."""
+        stage = self._stage
+        for mail in stage.inbox.mails[self._seen["email"] :]:
+            yield Arrival("email", mail.recipient, subject_of(mail.content))
+        for sms in stage.gateway.messages[self._seen["sms"] :]:
+            yield Arrival("sms", sms.recipient, shortened(sms.text))
+        for text in stage.telegram.messages[self._seen["telegram"] :]:
+            yield Arrival("telegram", f"chat {text.chat_id}", shortened(text.text))
+        self._seen.update(
+            email=len(stage.inbox.mails) - self._seen["email"],
+            sms=len(stage.gateway.messages) - self._seen["sms"],
+            telegram=len(stage.telegram.messages) - self._seen["telegram"],
+        )
+
+
+class Selection:
+    """Chooses a few arrivals to print: the first of each kind of message on each channel."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._shown: set[tuple[str, str]] = set()
+
+    def wants(self, arrival: Arrival) -> bool:
+        """Say whether to print this one; greetings differ by name, so texts are told apart by their last words."""
+        kind = (arrival.channel, arrival.words[-_LONGEST // 2 :])
+        if not self._left or kind in self._shown:
+            return False
+        self._left -= 1
+        self._shown.add(kind)
+        return True
+
+
+def subject_of(mail: bytes) -> str:
+    """Return a mail's subject, decoded."""
+    parsed = message_from_bytes(mail, _class=EmailMessage, policy=policy.default)
+    return str(parsed["Subject"])
+
+
+def shortened(text: str) -> str:
+    """Return the message without its greeting, on one line."""
+    paragraphs = [paragraph for paragraph in text.split("\n") if paragraph.strip()]
+    words = " ".join(paragraphs[1:2] or paragraphs)
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
+
+def journeys_table(figures: Figures, counts: Sequence[Tally]) -> str:
+    """Return a line a journey: enrolled and exited as retold from the history, sent and skipped as the ledger counts them."""
+    sent: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    skipped: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in counts:
+        if row.verdict is Verdict.SENT:
+            sent[row.journey][row.channel] += row.times
+        elif row.verdict is Verdict.SKIPPED:
+            skipped[row.journey][row.reason] += row.times
+    rows = [
+        (
+            name,
+            f"{journey.enrolled:,}",
+            f"{journey.exited:,}",
+            *(f"{sent[name][channel]:,}" for channel in CHANNELS),
+            by_count(skipped[name]),
+        )
+        for name, journey in figures.journeys.items()
+    ]
+    return table(("journey", "enrolled", "exited", *CHANNELS, "not sent, because"), rows)
+
+
+def agree(figures: Figures, counts: Sequence[Tally]) -> bool:
+    """Say whether the ledger and the retold history count the same messages."""
+    ledger = Counter[tuple[str, str]]()
+    for row in counts:
+        ledger[row.journey, row.verdict] += row.times
+    return all(
+        (ledger[name, Verdict.SENT], ledger[name, Verdict.SKIPPED], ledger[name, Verdict.DEFERRED])
+        == (journey.sent, sum(journey.skipped.values()), journey.deferred)
+        for name, journey in figures.journeys.items()
+    )
