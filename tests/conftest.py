@@ -5,13 +5,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 
 from services.runtime.clock import FrozenClock
+from services.runtime.telemetry.logs import redact, refuse_without_action
 
 pytest_plugins = ["tests.fixtures_database", "tests.fixtures_log"]
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """Monday morning: where every frozen clock begins."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _strict_log_lines() -> None:
+    """Refuse log lines without an action, whoever writes them."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, refuse_without_action, redact, structlog.processors.JSONRenderer(default=str)]
+    )
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from services.runtime.telemetry.logs import ActionMissingError, configure_loggin
 def _restored() -> Iterator[None]:
     """Leave the process's logging as it was."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, configuration = root.handlers[:], root.level, structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
     root.handlers[:] = handlers
     root.setLevel(level)
 
