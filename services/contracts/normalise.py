@@ -35,6 +35,7 @@ MAX_AGE = timedelta(days=30)
 """How far back `time` may lie unless the event is historical."""
 PLACEHOLDERS = frozenset({"null", "undefined", "none", "nan", "anonymous", "guest", "[object object]", "true", "false"})
 """What broken clients send where an id should stand (compared in lower case)."""
+_LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
 _MILLISECONDS_FROM = 100_000_000_000
 """Unix numbers from here on are milliseconds: as seconds they would be the year 5138."""
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -83,7 +84,7 @@ def normalise(item: Item, door: Door) -> Normalised:
             receivedtime=door.received_at,
             data=incoming.data or {},
             historical=historical,
-            traceparent=valid_traceparent(incoming.traceparent) or door.traceparent,
+            traceparent=door.traceparent if incoming.traceparent is None else valid_traceparent(incoming.traceparent) or door.traceparent,
         ),
         generated=not given,
         hashed=hashed,
@@ -193,10 +194,12 @@ def _type(given: str) -> str:
 
 def _customer(incoming: Incoming) -> str:
     """Return the customer; `customer` and CloudEvents' `subject` are two words for it."""
-    customer, subject = _identifier(incoming.customer, "/customer"), _identifier(incoming.subject, "/subject")
-    if customer and subject and customer != subject:
-        _refuse("conflicting_customer", "customer and subject name two people", "/subject")
-    found = customer or subject
+    found = _identifier(incoming.customer, "/customer")
+    if incoming.subject is not None:
+        subject = _identifier(incoming.subject, "/subject")
+        if found and subject and found != subject:
+            _refuse("conflicting_customer", "customer and subject name two people", "/subject")
+        found = found or subject
     if not found:
         _refuse("missing_customer", "an event needs a customer: your own id of the person", "/customer")
     if len(found) > MAX_CUSTOMER:
@@ -211,7 +214,7 @@ def _identifier(value: str | float | None, pointer: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip()
-    if text.lower() in PLACEHOLDERS:
+    if len(text) <= _LONGEST_PLACEHOLDER and text.lower() in PLACEHOLDERS:
         _refuse("placeholder_id", f"{text!r} is what broken clients send for nobody; leave it out or send a real id", pointer)
     return text
 
