@@ -1,6 +1,7 @@
 """`povod db`: bring the database to the newest migration."""
 
 import json
+from datetime import timedelta
 
 import click
 
@@ -8,6 +9,9 @@ from services.commands.invocation import Invocation
 from services.commands.opening import open_database
 from services.runtime.migrate import upgrade as upgrade_database
 from services.runtime.settings import Settings
+
+MIGRATION = timedelta(hours=6)
+"""How long one statement of a migration may take: an index over years of history."""
 
 
 @click.group()
@@ -25,7 +29,7 @@ def upgrade(invocation: Invocation, *, as_json: bool) -> None:
 
 
 async def _upgrade(settings: Settings) -> str:
-    database = open_database(settings)
+    database = open_database(settings, patience=MIGRATION)
     try:
         await upgrade_database(database)
     finally:

@@ -3,10 +3,11 @@
 import os
 import secrets
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from services.contracts.errors import InvalidSettings
-from services.runtime.database import Database
+from services.runtime.database import PATIENCE, Database
 from services.runtime.settings import Settings
 
 STATE_FILE = "state.db"
@@ -14,10 +15,11 @@ SECRET_FILE = "secret"  # noqa: S105 - a file's name
 SHORTEST_SECRET = 32
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, patience: timedelta = PATIENCE) -> Database:
     """Return the database of the settings, not yet connected; SQLite in the data folder where no URL is set.
 
-    Raises `InvalidSettings` where the URL is of another kind or the data folder can't be made.
+    `patience` is how long one statement may take. Raises `InvalidSettings` where the URL is of another kind or the data folder
+    can't be made.
     """
     url = settings.database.url.get_secret_value()
     if not url:
@@ -27,7 +29,7 @@ def open_database(settings: Settings) -> Database:
         raise InvalidSettings(
             f"[database] url (POVOD_DATABASE__URL): {scheme!r} is no kind of database; write sqlite:... or postgresql://..."
         )
-    return Database(url, pool_size=settings.database.pool_size)
+    return Database(url, pool_size=settings.database.pool_size, patience=patience)
 
 
 def data_folder(settings: Settings) -> Path:

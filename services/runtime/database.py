@@ -6,6 +6,7 @@ Hot statements are `text()` with array parameters (`services.runtime.bulk`); the
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Literal
 
 from sqlalchemy import event, exc
@@ -16,6 +17,8 @@ from services.contracts.errors import PovodError
 from services.runtime.database_errors import translation_of
 
 Dialect = Literal["sqlite", "postgresql"]
+PATIENCE = timedelta(seconds=15)
+"""Longer than any of our statements, locks included; so a server behind a cut cable is given up, not waited for."""
 _SESSION = {
     "application_name": "povod",
     "plan_cache_mode": "force_custom_plan",
@@ -36,10 +39,13 @@ class Database:
     for it. On PostgreSQL transactions are READ COMMITTED and plans are always made for the real parameters.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
-        """`url` as SQLAlchemy spells it, without a driver: `sqlite:////path/state.db` or `postgresql://user@host/name`."""
+    def __init__(self, url: str, *, pool_size: int = 8, patience: timedelta = PATIENCE) -> None:
+        """`url` as SQLAlchemy spells it, without a driver: `sqlite:////path/state.db` or `postgresql://user@host/name`.
+
+        `patience` is how long one statement may take on PostgreSQL before its server counts as lost (real time).
+        """
         self.dialect: Dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
-        self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1) if self.dialect == "sqlite" else _postgresql(url, pool_size)
+        self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1) if self.dialect == "sqlite" else _postgresql(url, pool_size, patience)
         self._reader = _sqlite(url, "BEGIN", pool_size) if self.dialect == "sqlite" else self._writer
         self._is_closed = False
 
@@ -122,14 +128,14 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
     return engine
 
 
-def _postgresql(url: str, pool_size: int) -> AsyncEngine:
+def _postgresql(url: str, pool_size: int, patience: timedelta) -> AsyncEngine:
     engine = create_async_engine(
         url.replace("postgresql:", "postgresql+asyncpg:", 1),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,
-        connect_args={"timeout": 5, "server_settings": _SESSION},
+        connect_args={"timeout": 5, "command_timeout": patience.total_seconds(), "server_settings": _SESSION},
     )
 
     @event.listens_for(engine.sync_engine, "checkout")

@@ -4,6 +4,8 @@ PostgreSQL tells by SQLSTATE (its manual's appendix A), SQLite by the name of it
 What is none of the database's (a mistake in a statement's parameters) is not translated: it is a bug, and its traceback is wanted.
 """
 
+from traceback import walk_tb
+
 from sqlalchemy import exc
 
 from services.contracts.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnusable, PovodError
@@ -23,8 +25,10 @@ def translation_of(error: BaseException, *, at_the_edge: bool) -> PovodError | N
     """
     if isinstance(error, exc.DBAPIError):
         return _of_driver(error)
-    if isinstance(error, (exc.TimeoutError, exc.PendingRollbackError, ConnectionError)) or (at_the_edge and isinstance(error, OSError)):
+    if isinstance(error, (exc.TimeoutError, exc.PendingRollbackError, ConnectionError)):
         return DatabaseUnavailable(f"the database could not be reached: {error}")
+    if isinstance(error, OSError) and (at_the_edge or _was_raised_by_driver(error)):
+        return DatabaseUnavailable(f"the database could not be reached: {str(error) or 'it did not answer in time'}")
     if isinstance(error, (UnicodeEncodeError, OverflowError)):
         return DatabaseRefused(f"no database can store this: {error}", code="database_refused")
     return None
@@ -40,6 +44,11 @@ def _of_driver(error: exc.DBAPIError) -> PovodError:
     if not code and isinstance(error, (exc.OperationalError, exc.InterfaceError)):
         return DatabaseUnavailable(f"the database gave up: {message}")
     return DatabaseRefused(message, code="database_refused")
+
+
+def _was_raised_by_driver(error: BaseException) -> bool:
+    """Tell asyncpg's time-out of a statement from one of the block's own."""
+    return any(frame.f_globals.get("__name__", "").startswith("asyncpg") for frame, _ in walk_tb(error.__traceback__))
 
 
 def _code_of(error: exc.DBAPIError) -> str:

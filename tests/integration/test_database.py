@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import os
+import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -168,6 +171,38 @@ async def test_every_session_gives_up_idle_transactions_and_locks(restarting: Da
         names = ("idle_in_transaction_session_timeout", "lock_timeout", "plan_cache_mode")
         found = [(await connection.execute(text(f"SHOW {name}"))).scalar_one() for name in names]
     assert found == ["10s", "5s", "force_custom_plan"]
+
+
+@pytest.mark.postgres
+async def test_a_server_that_never_answers_is_given_up(server: Server, restarting: Database) -> None:
+    """A statement without an answer ends as unavailable after the patience given, and its connection is not used again."""
+    async with restarting.reading() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    impatient = Database(server.url, pool_size=1, patience=timedelta(milliseconds=200))
+    async with impatient.reading() as connection:
+        pid = (await connection.execute(PID)).scalar_one()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DatabaseUnavailable, match="did not answer in time"):
+            await _execute(impatient, "SELECT 1", {})
+        async with impatient.reading() as connection:
+            assert (await connection.execute(PID)).scalar_one() != pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await impatient.close()
+
+
+@pytest.mark.postgres
+async def test_a_time_out_of_the_block_s_own_is_its_own(restarting: Database) -> None:
+    """A caller that gives itself less time than the database gets its own `TimeoutError`."""
+    with pytest.raises(TimeoutError):
+        await _give_up_early(restarting)
+    await all_at_once(restarting)
+
+
+async def _give_up_early(database: Database) -> None:
+    async with database.transaction() as connection, asyncio.timeout(0.05):
+        await connection.execute(text("SELECT pg_sleep(60)"))
 
 
 @pytest.mark.postgres
