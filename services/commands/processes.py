@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import structlog
+
 from services.commands.chassis import Chassis, opened
 from services.contracts.catalogue import load_catalogue
 from services.runtime.clock import SystemClock
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from services.ingest.server import IngestServer
 
 RULES_POLL = timedelta(milliseconds=200)
+_log = structlog.get_logger()
 
 
 def health_of(chassis: Chassis) -> HealthState:
@@ -139,6 +142,27 @@ async def run_dispatch(settings: Settings) -> None:
         health = health_of(chassis)
         services = dispatch_services(chassis, relay)
         await run_services([*publishing, *services, *health_services(chassis, health)], stop=stop, health=health)
+
+
+async def run_serve(settings: Settings) -> None:
+    """Run everything in one process until told to stop, and follow changes of the rule files."""
+    from services.rules.watching import RulesWatcher
+
+    async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
+        relay, publishing = relays(chassis)
+        health = health_of(chassis)
+        receiving, server = ingest_services(chassis, health, relay)
+        watcher = RulesWatcher(chassis.database, chassis.clock, settings.rules.directory, settings.rules.templates)
+        services = [
+            *publishing,
+            *dispatch_services(chassis, relay),
+            *rules_services(chassis),
+            Service("rules-watcher", watcher.run),
+            *receiving,
+            *health_services(chassis, health),
+        ]
+        _log.info(f"listening on http://{settings.ingest.host}:{server.port}", action="serve.started", data=str(settings.data.absolute()))
+        await run_services(services, stop=stop, health=health)
 
 
 def health_services(chassis: Chassis, health: HealthState) -> list[Service]:

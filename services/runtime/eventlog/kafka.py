@@ -34,7 +34,9 @@ class KafkaEventLog:
 
         `topic_settings` are Kafka's own, by topic (`retention.ms`), used when `ensure_topics` creates one.
         """
-        self._connections = Connections(settings.bootstrap, settings.session_timeout, fetch_wait=fetch_wait)
+        self._connections = Connections(
+            settings.bootstrap, settings.session_timeout, fetch_wait=fetch_wait, instance=settings.instance or None
+        )
         self._clock = clock
         self._topic_settings = topic_settings or {}
         self._linger = settings.linger

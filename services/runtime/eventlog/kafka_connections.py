@@ -23,6 +23,8 @@ class Connections:
     session_timeout: timedelta
     request_timeout: timedelta = timedelta(seconds=4)
     fetch_wait: timedelta = timedelta(milliseconds=100)
+    instance: str | None = None
+    """Static membership (KIP-345): a member that comes back under its name within its session gets its partitions back at once."""
 
     def producer(self) -> AIOKafkaProducer:
         """Return a producer: idempotent, every in-sync replica acknowledges; the linger is ours (`KafkaAppender`)."""
@@ -41,6 +43,7 @@ class Connections:
             bootstrap_servers=self.bootstrap,
             client_id="povod",
             group_id=group,
+            group_instance_id=self.instance,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",

@@ -31,7 +31,8 @@ def _kafka(settings: LogSettings, clock: Clock) -> EventLog:
         from services.runtime.eventlog.kafka import KafkaEventLog
     except ModuleNotFoundError as error:
         raise InvalidSettings("[log] kind = 'kafka' needs aiokafka: pip install 'povod[kafka]'") from error
-    return KafkaEventLog(settings, clock, topic_settings={topic.name: _kafka_settings(topic) for topic in load_topics()})
+    topic_settings = {topic.name: _kafka_settings(topic) for topic in load_topics()}
+    return KafkaEventLog(settings, clock, fetch_wait=settings.fetch_wait, topic_settings=topic_settings)
 
 
 def _kafka_settings(topic: Topic) -> dict[str, str]:

@@ -32,7 +32,13 @@ class LogSettings(Section):
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka's first addresses, host:port, with commas between")
     linger: Duration = Field(timedelta(milliseconds=5), description="how long an append waits for others to share its batch")
     ack_timeout: Duration = Field(timedelta(milliseconds=900), description="longest wait for the log's acknowledgement")
+    fetch_wait: Duration = Field(
+        timedelta(milliseconds=100), description="how long Kafka waits for records before it answers with none; timers are as late"
+    )
     session_timeout: Duration = Field(timedelta(seconds=10), description="silence after which Kafka gives a reader's partitions away")
+    instance: str = Field(
+        "", description="this process's name, kept over restarts (Kafka's static membership: a restart moves no partition); empty: none"
+    )
 
 
 class DatabaseSettings(Section):

@@ -1,0 +1,24 @@
+"""`povod serve`: everything in one process, on the embedded log and SQLite (or on what the settings name)."""
+
+from pathlib import Path
+
+import click
+
+from services.commands.invocation import Invocation
+from services.commands.processes import run_serve
+from services.runtime.settings import Settings
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the HTTP door.  [default: the settings']")
+@click.option("--rules", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Rule set to serve and to watch.")
+@click.pass_obj
+def serve(invocation: Invocation, port: int | None, rules: Path | None) -> None:
+    """Run ingest, rules and dispatch together; a changed rule set or template is taken up while it runs."""
+    invocation.run(run_serve(_with_options(invocation.settings, port, rules)))
+
+
+def _with_options(settings: Settings, port: int | None, rules: Path | None) -> Settings:
+    ingest = settings.ingest if port is None else settings.ingest.model_copy(update={"port": port})
+    changed = settings.rules if rules is None else settings.rules.model_copy(update={"directory": rules})
+    return settings.model_copy(update={"ingest": ingest, "rules": changed})
