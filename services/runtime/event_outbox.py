@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.contracts.codec import EVENT_HEADERS, encode_event, key_of
+from services.contracts.codec import EVENT_HEADERS, TRACEPARENT, decode_event, encode_event, key_of
 from services.contracts.events import Event
 from services.contracts.moments import to_micros
 from services.contracts.topics import EVENTS
@@ -92,7 +92,14 @@ class EventOutboxRelay:
 
     async def _append(self, rows: Sequence[Row[tuple[str, str, str]]]) -> None:
         if rows:
-            await self._log.append(self._topic, [OutgoingRecord(key_of(row.customer), row.value.encode(), EVENT_HEADERS) for row in rows])
+            await self._log.append(self._topic, [_record(row) for row in rows])
+
+
+def _record(row: Row[tuple[str, str, str]]) -> OutgoingRecord:
+    value = row.value.encode()
+    traceparent = decode_event(value).traceparent
+    headers = EVENT_HEADERS if traceparent is None else (*EVENT_HEADERS, (TRACEPARENT, traceparent.encode()))
+    return OutgoingRecord(key_of(row.customer), value, headers)
 
 
 async def _delete(connection: AsyncConnection, rows: Sequence[Row[tuple[str, str, str]]]) -> None:

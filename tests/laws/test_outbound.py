@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
@@ -107,6 +108,15 @@ async def test_rows_go_out_in_order_and_are_deleted(database: Database, log: Eve
     assert {(record.key, record.headers) for record in records} == {(b"ann", EVENT_HEADERS)}
     assert (await depth(database), await relay.publish()) == (0, 0)
     assert metrics.value("povod_outbox_published_total", outbox="events") == 3
+
+
+async def test_the_trace_goes_on(database: Database, log: EventLog, relay: EventOutboxRelay) -> None:
+    """An event's trace context travels in its record's headers too."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    await put(database, msgspec.structs.replace(event(1), traceparent=trace))
+    await relay.publish()
+    (record,) = await published(log, event_outbox.TOPIC, 1)
+    assert dict(record.headers)["traceparent"] == trace.encode()
 
 
 async def test_a_rolled_back_transaction_publishes_nothing(database: Database, relay: EventOutboxRelay) -> None:
