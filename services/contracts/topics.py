@@ -23,8 +23,9 @@ DEAD_LETTERS = ".dlq"
 class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One topic.
 
-    `owner` reads it and decides its form, `writers` append to it (folders of `services`). `key` says what its records are keyed by,
-    `source` meaning as the records that died were. `schemas` are files below `schemas/`, one of which a value matches; none where the bytes are somebody else's.
+    `owner` reads it and decides its form, `writers` append to it (folders of `services`). `key` says what its records are keyed by;
+    dead letters keep the key of their `source`. A value matches one of `schemas` (files below `schemas/`); where there are none, the
+    bytes are somebody else's.
     """
 
     name: str

@@ -18,7 +18,7 @@ _START = timedelta(seconds=4)
 _NEXT_TRY = 0.5
 """Seconds after a failed start in which further ones are not tried: callers fail at once instead of queueing."""
 _FLUSH = 1.0
-"""Seconds that a producer which is let go has for what it still holds."""
+"""Seconds that a producer has for what it still holds when the log is closed."""
 
 
 class Session:
@@ -88,19 +88,19 @@ class Producers:
         if self._session is not None and self._session.is_wedged():
             self.retire(self._session)
 
-    def retire(self, session: Session) -> None:
-        """Stop using a producer and close it in the background."""
+    def retire(self, session: Session, *, flush: float = 0.0) -> None:
+        """Stop using a producer and close it in the background, giving up what it holds: the next one must not be overtaken by it."""
         if session is self._session:
             self._session = None
             session.idle.set()
-            task = asyncio.create_task(_stop(session.producer), name="stop a producer")
+            task = asyncio.create_task(_stop(session.producer, flush), name="stop a producer")
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
         """Stop the producer, in bounded time."""
         if self._session is not None:
-            self.retire(self._session)
+            self.retire(self._session, flush=_FLUSH)
         if self._retiring:
             await asyncio.wait(self._retiring)
 
@@ -112,18 +112,26 @@ class Producers:
             await within(_START, producer.start(), "starting a producer")
         except BaseException:
             self._failed_at = _now()
-            await _stop(producer)
+            await _stop(producer, _FLUSH)
             raise
         return Session(producer)
 
 
-async def _stop(producer: Any) -> None:
-    """Stop a producer; one that can't flush gives up what it holds, and whoever waits for that is told."""
+async def _stop(producer: Any, flush: float) -> None:
+    """Stop a producer; what it can't send in `flush` seconds is given up, and whoever waits for that is told."""
     stopping = asyncio.ensure_future(producer.stop())
-    await asyncio.wait({stopping}, timeout=_FLUSH)
+    await asyncio.wait({stopping}, timeout=flush)
     if not stopping.done():
-        producer._message_accumulator.fail_all(KafkaError("given up"))  # noqa: SLF001 - there is no public way to give up
+        _give_up(producer._message_accumulator)  # noqa: SLF001 - there is no public way to give up
     await stopped(stopping, 10)
+
+
+def _give_up(accumulator: Any) -> None:
+    queued = [batch for batches in accumulator._batches.values() for batch in batches]  # noqa: SLF001 - as above
+    accumulator._pending_batches.update(batch for batch in queued if batch.retry_count)  # noqa: SLF001 - where its callbacks look
+    accumulator.fail_all(KafkaError("given up"))
+    for batch in queued:
+        batch._drain_waiter.exception()  # noqa: SLF001 - looked at, or asyncio complains that nobody did
 
 
 def _now() -> float:
