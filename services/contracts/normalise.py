@@ -13,7 +13,6 @@ The rules, each with its test:
 """
 
 import hashlib
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -26,6 +25,7 @@ from services.contracts.events import RESERVED_PREFIXES, Event
 from services.contracts.hygiene import clean_object, pointer_of
 from services.contracts.ids import CustomerId, EventId
 from services.contracts.incoming import Incoming, Item
+from services.contracts.trace import parse_traceparent
 
 MAX_CUSTOMER = 255
 MAX_ID = 100
@@ -38,7 +38,6 @@ PLACEHOLDERS = frozenset({"null", "undefined", "none", "nan", "anonymous", "gues
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
 _MILLISECONDS_FROM = 100_000_000_000
 """Unix numbers from here on are milliseconds: as seconds they would be the year 5138."""
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -94,7 +93,7 @@ def normalise(item: Item, door: Door) -> Normalised:
 
 def valid_traceparent(text: str | None) -> str | None:
     """Return a W3C `traceparent` that can be carried on, else None (https://www.w3.org/TR/trace-context/)."""
-    return text if text and _TRACEPARENT.fullmatch(text) else None
+    return text if parse_traceparent(text) else None
 
 
 def _admit(raw: Any) -> Incoming:

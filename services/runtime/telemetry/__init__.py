@@ -1,1 +1,1 @@
-"""What a process tells of itself: log lines with an action, metrics out of one list, trace context from the request to the delivery."""
+"""What a process tells of itself: log lines with an action, metrics out of one list. Trace context: `services.contracts.trace`."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.runtime.telemetry.trace import TraceContext, child_of, new_trace, parse_traceparent
+from services.contracts.trace import TraceContext, child_of, new_trace, parse_traceparent
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"

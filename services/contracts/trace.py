@@ -10,7 +10,6 @@ from typing import NamedTuple
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _INVALID_VERSION = "ff"
 _LONGEST = 512
-HEADER = "traceparent"
 
 
 class TraceContext(NamedTuple):
