@@ -22,7 +22,10 @@ _ADDRESS_KEY = re.compile(r"^(recipient|address|e?_?mail|phone|chat_id)$", re.IG
 _EMAIL = re.compile(r"([\w.+%-])[\w.+%-]*@([\w-]+(?:\.[\w-]+)+)")
 _PHONE = re.compile(r"\+(\d{2})\d{5,11}(\d{2})(?!\d)")
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
+_BOT_TOKEN = re.compile(r"/bot\d+:[\w-]+")
 _DEPTH = 6
+_QUIET = ("httpx", "httpcore")
+"""Libraries that tell of every request at level info, addresses and all: only their warnings are written."""
 HIDDEN = "***"
 
 
@@ -46,6 +49,8 @@ def configure_logging(settings: TelemetrySettings, *, stream: TextIO, strict: bo
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings, stream)],
         )
     )
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
@@ -90,6 +95,7 @@ def redact(_logger: object, _method: str, line: Line) -> Line:
 def mask(text: str) -> str:
     """Return the text with addresses in it masked: `a***@shop.example`, `+79***67`, `postgresql://user:***@host`."""
     text = _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", text)
+    text = _BOT_TOKEN.sub(f"/bot{HIDDEN}", text)
     text = _EMAIL.sub(rf"\1{HIDDEN}@\2", text)
     return _PHONE.sub(rf"+\1{HIDDEN}\2", text)
 

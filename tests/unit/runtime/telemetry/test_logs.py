@@ -101,10 +101,20 @@ def test_lines_of_libraries_come_out_in_the_same_form() -> None:
     assert (line["action"], line["event"], line["level"]) == ("library.some.library", "mail to a***@shop.example", "warning")
 
 
+def test_http_clients_do_not_tell_of_every_request() -> None:
+    """Their lines at level info hold addresses with tokens in them; warnings still come out."""
+    _, stream = logged()
+    logging.getLogger("httpx").info("HTTP Request: POST https://gateway.example?key=s3cret")
+    assert stream.getvalue() == ""
+    logging.getLogger("httpx").warning("slow")
+    assert json.loads(stream.getvalue())["event"] == "slow"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("postgresql://povod:pa%2Fss@host/db", "postgresql://povod:***@host/db"),
+        ("POST https://api.telegram.org/bot123456:AAH-x_y/sendMessage", "POST https://api.telegram.org/bot***/sendMessage"),
         ("a@b.example", "a***@b.example"),
         ("call +4915112345678!", "call +49***78!"),
         ("12345678901234", "12345678901234"),
