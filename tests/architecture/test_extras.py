@@ -5,7 +5,7 @@ import pytest
 from tests.architecture.installation import distributions_of, run_with_extra
 
 IMPORT_FOLDERS = """
-for folder in ("services.contracts", "services.runtime", "services.consent", "services." + sys.argv[1]):
+for folder in ("services.contracts", "services.runtime", "services." + sys.argv[1]):
     for module in pkgutil.walk_packages(importlib.import_module(folder).__path__, folder + "."):
         if ".standins" not in module.name:
             importlib.import_module(module.name)
