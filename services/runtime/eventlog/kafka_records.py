@@ -22,8 +22,11 @@ def ours(partition: Any) -> TopicPartition:
 
 
 def to_record(found: Any) -> Record:
-    """Return our record. A null value (a tombstone, by somebody else's producer) is an empty one; `appended_at` is Kafka's timestamp."""
-    headers = tuple((name, value or b"") for name, value in found.headers) if found.headers else ()
+    """Return our record. Somebody else's nulls (a tombstone, an empty header) are empty bytes; `appended_at` is Kafka's timestamp."""
+    headers = found.headers
+    for _, value in headers:
+        if value is None:
+            headers = tuple((name, content or b"") for name, content in headers)
     return Record(found.topic, found.partition, found.offset, found.key, found.value or b"", headers, _moment(found.timestamp))
 
 
