@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import structlog
 
@@ -32,8 +33,12 @@ class Chassis:
     log: EventLog
     database: Database
     metrics: Metrics
-    signer: TokenSigner
     name: str
+
+    @cached_property
+    def signer(self) -> TokenSigner:
+        """What signs links; made when first asked for, so that rules, which sign none, need no link secret."""
+        return TokenSigner(link_secrets(self.settings))
 
 
 @asynccontextmanager
@@ -50,7 +55,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Chassis]:
             data_folder(settings)
             await migrate.upgrade(database)
         await log.start()
-        yield Chassis(settings, clock, log, database, process_metrics(), TokenSigner(link_secrets(settings)), process_name(settings))
+        yield Chassis(settings, clock, log, database, process_metrics(), process_name(settings))
     finally:
         await log.close()
         await database.close()
