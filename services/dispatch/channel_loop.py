@@ -143,7 +143,7 @@ class ChannelLoop:
         return rendered
 
     async def _work(self, stop: asyncio.Event) -> None:
-        while (job := await self._queue.get()) is not None:
+        while not _is_cancelled() and (job := await self._queue.get()) is not None:
             if self._queue.qsize() <= self._claim_size // 4:
                 self._has_room.set()
             if stop.is_set() or monotonic() > job.begin_by or not self._breaker.may_send(self._clock.now()):
@@ -199,6 +199,12 @@ class ChannelLoop:
 
     async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
         await first_of(stop.wait(), asyncio.sleep(seconds))
+
+
+def _is_cancelled() -> bool:
+    """Say whether this task was told to end: `asyncio.wait_for` of Python 3.11, which libraries use, can swallow the exception."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def claim_tokens(worker: str, run: str, channel: str) -> str:
