@@ -203,7 +203,7 @@ class Race:
 
     def __init__(self, database: Database, seed: int) -> None:
         self.database = database
-        self.chance = Random(seed)  # noqa: S311 - a seeded test
+        self.chance = Random(seed)
         self.customers = [CustomerId(f"customer-{n}") for n in range(30)]
         self.claimed: list[Claimed] = []
         self.acknowledged: dict[CustomerId, float] = {}

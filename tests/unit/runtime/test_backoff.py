@@ -15,7 +15,7 @@ def test_the_limit_doubles_up_to_the_longest() -> None:
 
 def test_waits_lie_between_half_and_the_whole_limit() -> None:
     """Jitter spreads callers, but never to nothing."""
-    backoff = Backoff(POLICY, chance=Random(1))  # noqa: S311 - jitter
+    backoff = Backoff(POLICY, chance=Random(1))
     waits = [backoff.next_wait().total_seconds() for _ in range(6)]
     assert all(limit / 2 <= wait <= limit for wait, limit in zip(waits, (1, 2, 4, 5, 5, 5), strict=True))
     assert len(set(waits)) == 6
@@ -23,7 +23,7 @@ def test_waits_lie_between_half_and_the_whole_limit() -> None:
 
 def test_a_success_begins_anew() -> None:
     """After a reset the wait is short again."""
-    backoff = Backoff(POLICY, chance=Random(1))  # noqa: S311 - jitter
+    backoff = Backoff(POLICY, chance=Random(1))
     for _ in range(5):
         backoff.next_wait()
     backoff.reset()
