@@ -18,7 +18,8 @@ from bench.stack import BASELINE_TOPIC, EVENTS, Stack, stack
 
 CONNECTIONS = 16
 """Clients at once in the figures of batches: as many hundreds are under way at a moment, with Povod and with either baseline."""
-SINGLE_CONNECTIONS = 64
+SINGLE_CONNECTIONS = 256
+"""Many clients with one event each: what batching over requests is for. The no-op application gets as many."""
 BODIES = 64
 
 
