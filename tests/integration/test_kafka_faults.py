@@ -154,6 +154,37 @@ async def test_a_log_that_can_not_be_reached_does_not_start(topic: str) -> None:
     await log.close()
 
 
+async def test_a_standby_takes_over(kafka_log: EventLog, topic: str, group: str) -> None:
+    """A member that has no partition, since there are fewer than members, is given one when its owner leaves."""
+    await kafka_log.ensure_topics({topic: 1})
+    listeners = [Starts(), Starts()]
+    readers = [await started(kafka_log, group, topic, listener) for listener in listeners]
+    async with asyncio.timeout(30):
+        while not any(listener.assigned for listener in listeners):
+            await asyncio.gather(*(reader.poll(max_records=1, timeout=SHORT) for reader in readers))
+    owner = next(n for n, listener in enumerate(listeners) if listener.assigned)
+    standby = 1 - owner
+    await kafka_log.append(topic, [record("a", "handed over")])
+    await readers[owner].close()
+    assert values(await drain(readers[standby], 1)) == ["handed over"]
+    assert listeners[owner].revoked == [TopicPartition(topic, 0)]
+    await readers[standby].close()
+
+
+async def test_closing_ends_a_poll_under_way(kafka_log: EventLog, topic: str, group: str) -> None:
+    """A poll that waits while its reader is closed ends soon, with nothing or with `LogUnavailable`, never with a foreign error."""
+    await kafka_log.ensure_topics({topic: 1})
+    listener = Starts()
+    reader = await started(kafka_log, group, topic, listener)
+    await owned(reader, listener, 1)
+    waiting = asyncio.create_task(reader.poll(max_records=1, timeout=timedelta(seconds=20)))
+    await asyncio.sleep(0.05)
+    await reader.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(LogUnavailable):
+            await waiting
+
+
 class OwnBroker:
     """A broker of this test's own, that may be killed."""
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from services.contracts.errors import LogTruncated, LogUnavailable, Retryable
 from services.runtime.clock import Clock
@@ -114,6 +114,11 @@ class KafkaReader:
             await stopped(self._consumer.stop(), 10)
             self._consumer = None
 
+    def _live(self) -> Any:
+        if self._consumer is None:  # `close` came while a poll was under way
+            raise LogUnavailable("the reader is closed")
+        return self._consumer
+
     async def _revive(self) -> None:
         """Raise what is left over from the last poll; after an error of the connection begin anew, as a new member."""
         if self._closed:
@@ -158,8 +163,8 @@ class KafkaReader:
 
     def _begin(self, starts: Mapping[TopicPartition, int]) -> None:
         for partition, start in starts.items():
-            self._consumer.seek(foreign(partition), start)
-            self._consumer.resume(foreign(partition))
+            self._live().seek(foreign(partition), start)
+            self._live().resume(foreign(partition))
             self._held.add(partition)
 
     async def _revoke(self) -> None:
@@ -168,13 +173,16 @@ class KafkaReader:
             await self._listener.on_revoked(lost)
 
     async def _fetch(self, limit: int, until: float) -> dict[TopicPartition, list[Record]]:
-        """Wait for records until then, or until a rebalance wants our attention."""
+        """Wait for records until then, or until a rebalance wants our attention.
+
+        aiokafka is asked even where we hold nothing: a member that never asks is taken for dead after five minutes.
+        """
         left = max(0.0, until - asyncio.get_running_loop().time())
         changed = asyncio.ensure_future(self._notes.changed.wait())
         waits: set[asyncio.Future[Any]] = {changed}
         getting: asyncio.Future[Any] | None = None
-        if self._held and not self._notes.is_revoking:
-            getting = asyncio.ensure_future(self._consumer.getmany(timeout_ms=round(left * 1000), max_records=limit))
+        if not self._notes.is_revoking and not self._notes.gained:
+            getting = asyncio.ensure_future(self._live().getmany(timeout_ms=round(left * 1000), max_records=limit))
             waits.add(getting)
         try:
             await asyncio.wait(waits, timeout=left + 0.05, return_when=asyncio.FIRST_COMPLETED)
@@ -193,7 +201,9 @@ class KafkaReader:
             while found:
                 fetched.update({ours(at): [to_record(record) for record in records] for at, records in found.items()})
                 rest = [foreign(at) for at in self._held - fetched.keys()]
-                found = await self._consumer.getmany(*rest, max_records=limit) if rest else {}
+                found = await self._live().getmany(*rest, max_records=limit) if rest else {}
+        except NoOffsetForPartitionError:
+            pass  # of a partition just assigned, which `_settle` gives its position
         except FOREIGN as error:
             self._error = error
             if not fetched:
@@ -216,7 +226,7 @@ class KafkaReader:
         """Return where reading goes on: past the control records that Kafka keeps between ours."""
         if records and self._notes.is_revoking:
             return records[-1].offset + 1
-        position: int = await self._consumer.position(foreign(at))
+        position: int = await self._live().position(foreign(at))
         return position
 
     async def _look(self, positions: Mapping[TopicPartition, int], *, is_urgent: bool) -> Mapping[TopicPartition, int]:
@@ -224,7 +234,7 @@ class KafkaReader:
         now = asyncio.get_running_loop().time()
         if self._notes.is_revoking or not (is_urgent or now - self._looked_at > _LOOK_AGAIN):
             return {}
-        near = [at for at, position in positions.items() if position >= (self._consumer.last_stable_offset(foreign(at)) or 0)]
+        near = [at for at, position in positions.items() if position >= (self._live().last_stable_offset(foreign(at)) or 0)]
         self._looked_at = now
         try:
             return await self._ends.ends(near) if near else {}
