@@ -45,7 +45,7 @@ services: $(STAMP) ## Start a real Kafka and PostgreSQL for development and prin
 	@$(SERVICES) start
 
 check-lint:
-	@echo "ruff check" && $(BIN)/ruff check --quiet .
+	@echo "ruff check" && $(BIN)/ruff check --quiet --output-format concise .
 
 check-format:
 	@echo "ruff format" && $(BIN)/ruff format --check --quiet .
