@@ -22,6 +22,7 @@ from services.rules.core.ruleset import Ruleset
 from services.rules.core.sending import send_candidates
 from services.rules.core.turn import Turn
 
+_NOTHING_TO_DO = Outcome(effects=())
 _DUPLICATE = Outcome(effects=(), duplicate=True)
 
 
@@ -58,6 +59,8 @@ def _close(turn: Turn) -> tuple[CustomerDocument, Outcome]:
     if turn.document.enrolments:
         settle(turn)
     turn.document.seq += 1
+    if not (turn.effects or turn.enrolled or turn.exited):
+        return turn.document, _NOTHING_TO_DO
     return turn.document, Outcome(tuple(turn.effects), tuple(turn.enrolled), tuple(turn.exited))
 
 

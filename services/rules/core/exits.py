@@ -1,10 +1,10 @@
 """Exits: an event that takes away the reason to write ends enrolments at once, cancels what waits and recalls what is on its way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from services.contracts.decisions import Reason, Verdict
 from services.contracts.events import Event
-from services.contracts.ids import StepId
+from services.contracts.ids import EnrolmentId, StepId
 from services.contracts.messages import Recall
 from services.rules.core.document import Enrolment
 from services.rules.core.effects import Publish
@@ -20,7 +20,7 @@ def apply_exits(turn: Turn, event: Event) -> None:
 
     An event that happened before an enrolment's trigger does not end it, whenever it arrives.
     """
-    for enrolment in sorted(turn.document.enrolments.values(), key=lambda enrolment: (enrolment.journey, enrolment.key, enrolment.id)):
+    for enrolment in _in_order(turn.document.enrolments):
         journey = turn.ruleset.versions.get(enrolment.version)
         if journey is None or turn.happened_at < enrolment.triggered_at:
             continue
@@ -28,6 +28,10 @@ def apply_exits(turn: Turn, event: Event) -> None:
             _leave(turn, enrolment, event)
     for journey in turn.ruleset.exits_by_event.get(event.type, ()):
         remember_exit(turn, journey)
+
+
+def _in_order(enrolments: Mapping[EnrolmentId, Enrolment]) -> list[Enrolment]:
+    return sorted(enrolments.values(), key=lambda enrolment: (enrolment.journey, enrolment.key, enrolment.id)) if enrolments else []
 
 
 def _leave(turn: Turn, enrolment: Enrolment, event: Event) -> None:

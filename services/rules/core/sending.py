@@ -99,11 +99,9 @@ def _choose_channel(turn: Turn, candidate: Candidate, answers: list[Answer]) -> 
 
 def _ask_channel(turn: Turn, candidate: Candidate, channel: Channel, answers: list[Answer]) -> Answer | None:
     for gate in CHANNEL_GATES:
-        answer = gate(turn, candidate, channel)
-        answer = msgspec.structs.replace(answer, seen={"channel": channel, **answer.seen})
-        answers.append(answer)
-        if answer.reason is not None:
-            return answer
+        answers.append(gate(turn, candidate, channel))
+        if answers[-1].reason is not None:
+            return answers[-1]
     return None
 
 

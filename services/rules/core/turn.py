@@ -1,6 +1,5 @@
 """One decision being taken: the document's next version and what is to be done, as they grow."""
 
-import copy
 from datetime import datetime
 from typing import Any
 
@@ -41,7 +40,7 @@ class Turn:
     __slots__ = ("at", "candidates", "document", "effects", "enrolled", "event", "exited", "given", "happened_at", "now", "ruleset")
 
     def __init__(self, document: CustomerDocument, given: Input, ruleset: Ruleset, now: datetime) -> None:
-        self.document = copy.copy(document)
+        self.document: CustomerDocument = document.__copy__()  # type: ignore[attr-defined]  # msgspec has it
         self.given = given
         self.ruleset = ruleset
         self.now = now

@@ -16,18 +16,18 @@ _NEEDS_NO_CONSENT = frozenset({("email", Kind.SERVICE)})
 def consent(turn: Turn, candidate: Candidate, channel: Channel) -> Answer:
     """Refuse where consent is missing (`opt_in`) or withdrawn. A channel without a policy is `opt_in`."""
     if (channel, candidate.step.kind) in _NEEDS_NO_CONSENT:
-        return Answer("consent", seen={"needs": "none"})
+        return Answer("consent", seen={"needs": "none"}, channel=channel)
     mode = turn.ruleset.policy.consent.get(channel, ConsentMode.OPT_IN)
     given = turn.document.consents.get(channel)
     state = given.state if given else "unknown"
     assumed = turn.ruleset.assume_contactable or mode is ConsentMode.OPT_OUT
     allowed = state == SUBSCRIBED or (assumed and state != UNSUBSCRIBED)
-    return Answer("consent", None if allowed else Reason.CONSENT, seen={"needs": mode.value, "state": state})
+    return Answer("consent", None if allowed else Reason.CONSENT, seen={"needs": mode.value, "state": state}, channel=channel)
 
 
 def suppression(turn: Turn, candidate: Candidate, channel: Channel) -> Answer:  # noqa: ARG001 - the gates' common shape
     """Refuse an address that must not be used again. A new address on the channel is free of the old one's fate."""
     suppressed = turn.document.suppressed.get(channel)
     if suppressed is None or suppressed.address != turn.document.addresses.get(channel, suppressed.address):
-        return Answer("suppressed")
-    return Answer("suppressed", Reason.SUPPRESSED, seen={"because": suppressed.reason})
+        return Answer("suppressed", channel=channel)
+    return Answer("suppressed", Reason.SUPPRESSED, seen={"because": suppressed.reason}, channel=channel)

@@ -17,4 +17,4 @@ def recipient_of(turn: Turn, channel: Channel) -> str | None:
 
 def reachable(turn: Turn, candidate: Candidate, channel: Channel) -> Answer:  # noqa: ARG001 - the gates' common shape
     """Refuse where no address is known."""
-    return Answer("reachable", None if recipient_of(turn, channel) else Reason.UNREACHABLE)
+    return Answer("reachable", None if recipient_of(turn, channel) else Reason.UNREACHABLE, channel=channel)
