@@ -75,7 +75,7 @@ async def _running(chassis: Chassis, clock: FrozenClock) -> AsyncIterator[Live]:
 
 async def _until_ready(http: httpx.AsyncClient) -> None:
     async with asyncio.timeout(30):
-        while (await http.get("/readyz")).status_code != httpx.codes.OK:
+        while (await http.get("/readyz")).status_code != httpx.codes.OK:  # noqa: ASYNC110 - another process's state can only be asked for
             await asyncio.sleep(0.02)
 
 
@@ -86,7 +86,7 @@ async def remove_topics(bootstrap: str) -> None:
     try:
         if old := [topic for topic in await admin.list_topics() if topic.startswith("povod.")]:
             await admin.delete_topics(old)
-        while any(topic.startswith("povod.") for topic in await admin.list_topics()):
+        while any(topic.startswith("povod.") for topic in await admin.list_topics()):  # noqa: ASYNC110 - another process's state can only be asked for
             await asyncio.sleep(0.1)
     finally:
         await admin.close()

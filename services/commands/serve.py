@@ -6,6 +6,7 @@ import click
 
 from services.commands.invocation import Invocation
 from services.commands.processes import run_serve
+from services.commands.rules import folders_of
 from services.runtime.settings import Settings
 
 
@@ -20,5 +21,6 @@ def serve(invocation: Invocation, port: int | None, rules: Path | None) -> None:
 
 def _with_options(settings: Settings, port: int | None, rules: Path | None) -> Settings:
     ingest = settings.ingest if port is None else settings.ingest.model_copy(update={"port": port})
-    changed = settings.rules if rules is None else settings.rules.model_copy(update={"directory": rules})
+    directory, templates = folders_of(settings, rules, None)
+    changed = settings.rules.model_copy(update={"directory": directory, "templates": templates})
     return settings.model_copy(update={"ingest": ingest, "rules": changed})

@@ -20,7 +20,6 @@ Dialect = Literal["sqlite", "postgresql"]
 PATIENCE = timedelta(seconds=15)
 """Longer than any of our statements, locks included; so a server behind a cut cable is given up, not waited for."""
 _SESSION = {
-    "application_name": "povod",
     "plan_cache_mode": "force_custom_plan",
     "idle_in_transaction_session_timeout": "10000",
     "lock_timeout": "5000",
@@ -39,13 +38,14 @@ class Database:
     for it. On PostgreSQL transactions are READ COMMITTED and plans are always made for the real parameters.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, patience: timedelta = PATIENCE) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, patience: timedelta = PATIENCE, name: str = "povod") -> None:
         """`url` as SQLAlchemy spells it, without a driver: `sqlite:////path/state.db` or `postgresql://user@host/name`.
 
         `patience` is how long one statement may take on PostgreSQL before its server counts as lost (real time).
+        `name` is what PostgreSQL shows of our sessions (`application_name`).
         """
         self.dialect: Dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
-        self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1) if self.dialect == "sqlite" else _postgresql(url, pool_size, patience)
+        self._writer = _sqlite(url, "BEGIN IMMEDIATE", 1) if self.dialect == "sqlite" else _postgresql(url, pool_size, patience, name)
         self._reader = _sqlite(url, "BEGIN", pool_size) if self.dialect == "sqlite" else self._writer
         self._is_closed = False
 
@@ -128,14 +128,18 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
     return engine
 
 
-def _postgresql(url: str, pool_size: int, patience: timedelta) -> AsyncEngine:
+def _postgresql(url: str, pool_size: int, patience: timedelta, name: str) -> AsyncEngine:
     engine = create_async_engine(
         url.replace("postgresql:", "postgresql+asyncpg:", 1),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,
-        connect_args={"timeout": 5, "command_timeout": patience.total_seconds(), "server_settings": _SESSION},
+        connect_args={
+            "timeout": 5,
+            "command_timeout": patience.total_seconds(),
+            "server_settings": {**_SESSION, "application_name": name},
+        },
     )
 
     @event.listens_for(engine.sync_engine, "checkout")

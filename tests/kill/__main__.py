@@ -1,4 +1,4 @@
-"""Run the kill test: `python -m tests.kill --kills 100 [--engine kafka|embedded] [--seed N]`; one closing line of figures, exit 1 on a finding."""
+"""`python -m tests.kill --kills 100 [--engine kafka|embedded] [--seed N]`: one closing line of figures, exit 1 on a finding."""
 
 import argparse
 import asyncio
@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -19,36 +20,54 @@ from services.runtime.settings import load_settings
 from tests.kill import compare, engines
 from tests.kill.fleet import Fleet
 from tests.kill.load import Load
-from tests.kill.rounds import UnsubscribeRace, kill_round, progress, zombie_round
+from tests.kill.rounds import UnsubscribeRace, ZombieRounds, kill_round, progress
 from tests.kill.sink import RecordingSink
 
 CUSTOMERS = 300
+CROWD = 4
+"""More clients for the zombies, so that a stopped process has work in its hands."""
 DRAIN_SECONDS = 180
 
 
 def report(line: str) -> None:
     """Print at once."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stdout.flush()
 
 
-async def attack(fleet: Fleet, load: Load, sink: RecordingSink, kills: int, chance: random.Random) -> UnsubscribeRace:
+class Attack(NamedTuple):
+    """Who is attacked, and by what."""
+
+    fleet: Fleet
+    load: Load
+    sink: RecordingSink
+    zombies: ZombieRounds
+    race: UnsubscribeRace
+
+    def findings(self, evidence: compare.Evidence) -> list[str]:
+        """Return every promise that was broken."""
+        dead = [f"{name} ended by itself" for name in self.fleet.dead()]
+        broken = compare.findings(evidence, self.load.acknowledged, self.sink.delivered)
+        return [*broken, *self.race.findings(evidence), *self.zombies.findings(), *dead]
+
+
+async def run_attack(attack: Attack, kills: int, chance: random.Random) -> None:
     """Let the load run while processes die, freeze and customers leave."""
+    fleet, load, sink, zombies, race = attack
     await wait_until_ready(load.base_url)
     await load.register_all()
     posting = asyncio.create_task(load.run(pause=0.05))
-    race = UnsubscribeRace()
     for n in range(kills):
         await kill_round(fleet, chance)
         progress(report, "kills", n + 1, kills)
     rounds = kills // 5 if any(name.startswith("rules") for name in fleet.names) else 0
+    crowd = [asyncio.create_task(load.run(pause=0.01)) for _ in range(CROWD)] if rounds else []
     for n in range(rounds):
-        await zombie_round(fleet, chance, engines.SESSION_SECONDS)
+        await zombies.run(chance)
         progress(report, "zombies", n + 1, rounds)
     await race.run(load, dict(list(sink.unsubscribe_paths.items())[: CUSTOMERS // 3]))
-    report(f"unsubscribed: {len(race.acknowledged_at)}")
     load.stopping.set()
-    await posting
-    return race
+    await asyncio.gather(posting, *crowd)
 
 
 async def wait_until_ready(base_url: str) -> None:
@@ -80,35 +99,41 @@ async def settle(engine: engines.Engine, database: Database) -> None:
 
 async def run(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Run one engine's attack and return the findings."""
-    sink = RecordingSink()
+    smtp_port = engines.free_port()
+    sink = RecordingSink(smtp_port)
     sink.start()
     prepare = engines.kafka_engine if arguments.engine == "kafka" else engines.embedded_engine
-    engine = await prepare(folder, sink.port)
+    engine = await prepare(folder, smtp_port)
     fleet = Fleet(engine.commands, engine.environment, folder)
     load = Load(engine.base_url, engine.write_key, arguments.seed, CUSTOMERS)
     settings = load_settings(environ=engine.environment, file=None)
     database = Database(settings.database.url.get_secret_value() or f"sqlite:///{settings.data / 'state.db'}")
+    zombies = ZombieRounds(fleet, database, engines.SESSION_SECONDS)
+    attack = Attack(fleet, load, sink, zombies, UnsubscribeRace())
     try:
         fleet.start_all()
-        race = await attack(fleet, load, sink, arguments.kills, random.Random(arguments.seed))
+        await run_attack(attack, arguments.kills, random.Random(arguments.seed))
         await settle(engine, database)
-        dead = fleet.dead()
         evidence = await compare.gather(database)
+        found = attack.findings(evidence)
     finally:
         fleet.stop_all()
         await load.close()
         await database.close()
         sink.stop()
-    found = [*compare.findings(evidence, load.acknowledged, sink.delivered), *race.findings(evidence)]
-    found += [f"{name} ended by itself" for name in dead]
-    figures = compare.figures(evidence, sink.delivered)
-    report(
-        f"kill-test engine={arguments.engine} seed={arguments.seed} kills={fleet.kills} fenced={fleet.count_in_logs('partition.fenced')}"
-        f" acknowledged={len(load.acknowledged)} history={figures.events} decisions={figures.decisions} messages={figures.messages}"
-        f" twice={figures.twice} unsent={figures.unsent} unsubscribed={len(race.acknowledged_at)} findings={len(found)}"
-        f" {'FAILED' if found else 'ok'}"
-    )
+    report(f"kill-test engine={arguments.engine} seed={arguments.seed} {closing_figures(attack, evidence)} findings={len(found)}")
     return found
+
+
+def closing_figures(attack: Attack, evidence: compare.Evidence) -> str:
+    """Return the figures of the closing line."""
+    figures = compare.figures(evidence, attack.sink.delivered)
+    return (
+        f"kills={attack.fleet.kills} zombies={attack.zombies.rounds} in_transaction={attack.zombies.caught}"
+        f" rolled_back={attack.zombies.noticed()} fenced={attack.fleet.count_in_logs('partition.fenced')}"
+        f" acknowledged={len(attack.load.acknowledged)} history={figures.events} decisions={figures.decisions}"
+        f" messages={figures.messages} twice={figures.twice} unsent={figures.unsent} unsubscribed={len(attack.race.acknowledged_at)}"
+    )
 
 
 def main() -> int:

@@ -1,12 +1,13 @@
 """What must be true after the dust has settled: every finding is a sentence, none is the goal."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
 
-from services.contracts.moments import from_micros
 from services.runtime.database import Database
 from tests.kill.model import HistoryRow, LedgerRow, replay
 
@@ -51,17 +52,17 @@ async def gather(database: Database) -> Evidence:
 def _history_row(row: Any) -> HistoryRow:
     if row.kind == "event":
         return HistoryRow(row.customer, row.seq, msgspec.json.decode(row.payload), None)
-    return HistoryRow(row.customer, row.seq, None, from_micros(msgspec.json.decode(row.payload)["due_at"]))
+    return HistoryRow(row.customer, row.seq, None, datetime.fromisoformat(msgspec.json.decode(row.payload)["due_at"]))
 
 
-def findings(evidence: Evidence, acknowledged: Set[str], delivered: Mapping[str, int]) -> Iterator[str]:
+def findings(evidence: Evidence, acknowledged: AbstractSet[str], delivered: Mapping[str, int]) -> Iterator[str]:
     """Yield every promise that was broken."""
     yield from _events(evidence, acknowledged)
     yield from _decisions(evidence)
     yield from _deliveries(evidence, delivered)
 
 
-def _events(evidence: Evidence, acknowledged: Set[str]) -> Iterator[str]:
+def _events(evidence: Evidence, acknowledged: AbstractSet[str]) -> Iterator[str]:
     stored = set(evidence.posted_ids)
     if lost := acknowledged - stored:
         yield f"{len(lost)} acknowledged events are not in history, e.g. {min(lost)}"

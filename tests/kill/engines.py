@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient
+
+from tests.live import remove_topics
 
 _HERE = Path(__file__).parent
 SESSION_SECONDS = 6.0
@@ -26,7 +27,8 @@ class Engine(NamedTuple):
     write_key: str
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -51,8 +53,8 @@ def _settings(folder: Path, smtp_port: int, http_port: int) -> dict[str, str]:
 async def kafka_engine(folder: Path, smtp_port: int) -> Engine:
     """Prepare fresh topics and a fresh database on the servers of `POVOD_TEST_KAFKA` and `POVOD_TEST_DATABASE_URL`."""
     bootstrap, server_url = os.environ["POVOD_TEST_KAFKA"], os.environ["POVOD_TEST_DATABASE_URL"]
-    await _remove_topics(bootstrap)
-    environment = _settings(folder, smtp_port, http_port := _free_port()) | {
+    await remove_topics(bootstrap)
+    environment = _settings(folder, smtp_port, http_port := free_port()) | {
         "POVOD_LOG__KIND": "kafka",
         "POVOD_LOG__BOOTSTRAP": bootstrap,
         "POVOD_LOG__SESSION_TIMEOUT": f"{SESSION_SECONDS:g}s",
@@ -67,7 +69,7 @@ async def kafka_engine(folder: Path, smtp_port: int) -> Engine:
 
 async def embedded_engine(folder: Path, smtp_port: int) -> Engine:
     """Prepare a fresh data folder for `povod serve`."""
-    environment = _settings(folder, smtp_port, http_port := _free_port())
+    environment = _settings(folder, smtp_port, http_port := free_port())
     povod(environment, "db", "upgrade")
     return Engine(environment, {"serve": ("serve",)}, f"http://127.0.0.1:{http_port}", _write_key(environment))
 
@@ -81,16 +83,6 @@ def povod(environment: Mapping[str, str], *arguments: str) -> str:
 def _write_key(environment: Mapping[str, str]) -> str:
     key: str = json.loads(povod(environment, "keys", "create", "shop", "--json"))["key"]
     return key
-
-
-async def _remove_topics(bootstrap: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        if old := [topic for topic in await admin.list_topics() if topic.startswith("povod.")]:
-            await admin.delete_topics(old)
-    finally:
-        await admin.close()
 
 
 async def _fresh_database(server_url: str) -> str:

@@ -5,12 +5,21 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from sqlalchemy import text
+
 from services.contracts.moments import to_micros
+from services.runtime.database import Database
 from tests.kill.compare import Evidence
 from tests.kill.fleet import Fleet
 from tests.kill.load import Load
 
 Report = Callable[[str], None]
+_IDLE_IN_TRANSACTION = text(
+    "SELECT DISTINCT activity.pid, activity.xact_start"
+    " FROM pg_stat_activity AS activity JOIN pg_locks AS held ON held.pid = activity.pid"
+    " WHERE activity.application_name = :name AND activity.state = 'idle in transaction'"
+    " AND held.relation = 'cursors'::regclass AND held.mode = 'RowExclusiveLock'"
+)
 _GONE_OUT = {"sending", "sent", "ambiguous", "unknown"}
 
 
@@ -23,13 +32,63 @@ async def kill_round(fleet: Fleet, chance: random.Random) -> None:
     fleet.start(victim)
 
 
-async def zombie_round(fleet: Fleet, chance: random.Random, session_seconds: float) -> None:
-    """Stop a rules process for longer than its session, so that another takes its partitions, then let it go on."""
-    victim = chance.choice([name for name in fleet.names if name.startswith("rules")])
-    fleet.freeze(victim)
-    await asyncio.sleep(session_seconds + chance.uniform(0.5, 2.0))
-    fleet.thaw(victim)
-    await asyncio.sleep(chance.uniform(1.0, 2.0))
+class ZombieRounds:
+    """Rules processes stopped in the middle of a transaction, for longer than their session, then let go on.
+
+    Meanwhile another process takes their partitions; when they wake, their commit must fail.
+    """
+
+    TRIES = 60
+
+    def __init__(self, fleet: Fleet, database: Database, session_seconds: float) -> None:
+        self._fleet = fleet
+        self._database = database
+        self._session_seconds = session_seconds
+        self.rounds = 0
+        self.caught = 0
+        """Rounds in which the zombie held an open transaction."""
+
+    async def run(self, chance: random.Random) -> None:
+        """Run one round."""
+        victim = chance.choice([name for name in self._fleet.names if name.startswith("rules")])
+        self.rounds += 1
+        self.caught += await self._freeze_in_transaction(victim, chance)
+        await asyncio.sleep(self._session_seconds + chance.uniform(0.5, 2.0))
+        self._fleet.thaw(victim)
+        await asyncio.sleep(chance.uniform(1.0, 2.0))
+
+    def findings(self) -> Iterator[str]:
+        """Yield what is wrong: zombies were caught, and no process ever noticed."""
+        noticed = self.noticed()
+        if noticed < self.caught:
+            yield f"{self.caught} zombies held a transaction, only {noticed} commits failed"
+
+    def noticed(self) -> int:
+        """Return how many transactions of rules processes failed and were rolled back."""
+        return self._fleet.count_in_logs("batch.rolled_back")
+
+    async def _freeze_in_transaction(self, victim: str, chance: random.Random) -> bool:
+        """Stop the process at random until it is stopped with a transaction open; False where that did not happen."""
+        for _ in range(self.TRIES):
+            self._fleet.freeze(victim)
+            if await self._has_open_transaction(victim):
+                return True
+            self._fleet.thaw(victim)
+            await asyncio.sleep(chance.uniform(0.001, 0.02))
+        self._fleet.freeze(victim)
+        return False
+
+    async def _has_open_transaction(self, victim: str) -> bool:
+        """Say whether the stopped process left a cursor's transaction open: one that stays idle while it is looked at."""
+        before = await self._idle_sessions(victim)
+        if not before:
+            return False
+        await asyncio.sleep(0.2)
+        return bool(before & await self._idle_sessions(victim))
+
+    async def _idle_sessions(self, victim: str) -> set[tuple[int, object]]:
+        async with self._database.reading() as connection:
+            return {(row.pid, row.xact_start) for row in await connection.execute(_IDLE_IN_TRANSACTION, {"name": f"povod {victim}"})}
 
 
 class UnsubscribeRace:

@@ -13,18 +13,10 @@ _TOKEN = re.compile(r"<[^<>]*(/u/[^<>]+)>")
 class RecordingSink:
     """Runs in a thread of the harness, which is never killed; `delivered` counts by message id."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
         self.delivered: Counter[str] = Counter()
         self.unsubscribe_paths: dict[str, str] = {}
-        self._controller = Controller(self, hostname="127.0.0.1", port=0, ready_timeout=10)
-
-    @property
-    def port(self) -> int:
-        """Return the bound port."""
-        server = self._controller.server
-        assert server is not None
-        port: int = server.sockets[0].getsockname()[1]
-        return port
+        self._controller = Controller(self, hostname="127.0.0.1", port=port, ready_timeout=10)
 
     def start(self) -> None:
         """Listen."""
