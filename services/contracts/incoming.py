@@ -12,6 +12,7 @@ objects as they are, for `services.contracts.normalise` to clean and judge one b
 """
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -24,7 +25,9 @@ from services.contracts.errors import InvalidEvent
 MAX_KEY = 255
 """Characters of a key of `data`, at any depth."""
 LARGEST_INTEGER = 2**63 - 1
-_LONGEST_NUMBER = 4_000
+_LONGEST_INTEGER = len(str(-LARGEST_INTEGER))
+_GIANT = re.compile(r"(?<!\d)\d{1000}", re.ASCII)
+"""Only such an integer needs a look at every integer of the request: Python refuses to read one of 4300 digits."""
 _NUL = b"\\u0000"
 
 _Key = Annotated[str, Meta(max_length=MAX_KEY)]
@@ -93,8 +96,9 @@ def _unwrap_raw(posted: Any) -> Sequence[Any]:
 
 def _read_leniently(body: bytes) -> Any:
     """Parse what strict parsers refuse: NaN is null, invalid UTF-8 is U+FFFD, control characters are text, a byte order mark is skipped."""
+    text = body.decode("utf-8-sig", errors="replace")
     try:
-        return json.loads(body.decode("utf-8-sig", errors="replace"), strict=False, parse_constant=_as_null, parse_int=_as_integer)
+        return json.loads(text, strict=False, parse_constant=_as_null, parse_int=_as_integer if _GIANT.search(text) else None)
     except RecursionError as error:
         raise InvalidEvent("the JSON is nested too deeply", code="too_deep", pointer="") from error
     except ValueError as error:
@@ -107,7 +111,5 @@ def _as_null(_constant: str) -> None:
 
 def _as_integer(digits: str) -> int | str:
     """Keep an integer over 64 bits as its digits: it is somebody's identifier, and no float has room for it."""
-    if len(digits) > _LONGEST_NUMBER:
-        return digits
-    number = int(digits)
-    return number if -LARGEST_INTEGER - 1 <= number <= LARGEST_INTEGER else digits
+    number = int(digits) if len(digits) <= _LONGEST_INTEGER else None
+    return number if number is not None and -LARGEST_INTEGER - 1 <= number <= LARGEST_INTEGER else digits

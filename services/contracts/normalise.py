@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -107,6 +108,7 @@ def _admit(raw: Any) -> Incoming:
     return Incoming(**{field: _FIELDS[field](value, field) for field, value in cleaned.items()})
 
 
+@lru_cache(maxsize=256)
 def _suggestion(field: str) -> str:
     close = ["data"] if field in {"properties", "props", "payload", "traits"} else get_close_matches(field, _FIELDS, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,6 +1,7 @@
 """The HTTP application: the events door as plain ASGI in front, everything else by FastAPI."""
 
 from collections.abc import MutableMapping
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from services.contracts.errors import PovodError
 from services.ingest import health, unsubscribe
 from services.ingest.answers import Send, refusal_response
 from services.ingest.body import Receive
-from services.ingest.events import PATHS, EventsDoor
+from services.ingest.events import BODY_DEADLINE, PATHS, EventsDoor
 from services.ingest.openapi import add_events_door
 from services.ingest.parts import IngestParts
 from services.ingest.refusals import RequestRefused, refusal_of
@@ -52,9 +53,9 @@ class IngestApp(FastAPI):
         return self.openapi_schema
 
 
-def create_app(parts: IngestParts) -> IngestApp:
+def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) -> IngestApp:
     """Return the application; the server and `parts.keys.run` are run by the caller."""
-    app = IngestApp(EventsDoor(parts))
+    app = IngestApp(EventsDoor(parts, body_deadline))
     app.include_router(health.router_of(parts.health, parts.metrics))
     app.include_router(unsubscribe.router_of(parts))
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -69,8 +70,9 @@ async def _answer_http_exception(_request: Request, error: Exception) -> Respons
     return refusal_response(RequestRefused(_CODES.get(status, "bad_request"), detail))
 
 
-async def _answer_povod_error(_request: Request, error: Exception) -> Response:
-    return refusal_response(refusal_of(error) if isinstance(error, PovodError) else RequestRefused("internal_error", ""))
+async def _answer_povod_error(request: Request, error: Exception) -> Response:
+    refused = refusal_of(error) if isinstance(error, PovodError) else None
+    return await _answer_mistake(request, error) if refused is None or refused.code == "internal_error" else refusal_response(refused)
 
 
 async def _answer_mistake(_request: Request, error: Exception) -> Response:

@@ -30,6 +30,8 @@ from services.ingest.uuid7 import new_uuid7
 from services.runtime.telemetry.metrics import INGEST_EVENTS, INGEST_IN_FLIGHT, INGEST_SECONDS
 
 TOPIC = "povod.events"
+BODY_DEADLINE = timedelta(seconds=10)
+"""Time in which a body must be whole, from its head on."""
 PATHS = frozenset({"/v1/events", "/v1/events/"})
 Scope = MutableMapping[str, Any]
 _log = structlog.get_logger()
@@ -48,7 +50,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class EventsDoor:
     """The door; `PATHS` lead to it. One for a process."""
 
-    def __init__(self, parts: IngestParts, *, body_deadline: timedelta = timedelta(seconds=10)) -> None:
+    def __init__(self, parts: IngestParts, body_deadline: timedelta) -> None:
         self._parts = parts
         self._judge = Judge(parts.catalogue, parts.settings.max_event)
         self._rate = RateLimit(parts.settings.rate)
