@@ -211,7 +211,9 @@ class KafkaReader:
         return fetched
 
     async def _batches(self, fetched: Mapping[TopicPartition, Sequence[Record]]) -> dict[TopicPartition, Batch]:
-        running = self._held - self._paused if not self._notes.is_revoking else self._held & fetched.keys()
+        running = self._held & fetched.keys()  # also what was paused meanwhile: aiokafka does not give it twice
+        if not self._notes.is_revoking:
+            running |= self._held - self._paused
         positions = {at: await self._position(at, fetched.get(at, ())) for at in running}
         moment = self._clock.now()  # before the ends are looked up: see `Batch.caught_up_at`
         ends = await self._look(positions, is_urgent=not fetched)
