@@ -48,6 +48,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def processor_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return the processor time that a running process has used (Linux; 0 elsewhere): it says more than rates on a busy machine."""
+    stat = Path(f"/proc/{process.pid}/stat")
+    if not stat.exists():
+        return 0.0
+    fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def tail_of(output: Path, lines: int = 5) -> str:
     """Return the last lines of a process's output."""
     return " | ".join(output.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

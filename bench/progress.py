@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import asyncpg
@@ -20,15 +21,24 @@ class Span(NamedTuple):
 
     records: int
     seconds: float
+    processor_seconds: float
 
     @property
     def rate(self) -> float:
         """Return records a second."""
         return self.records / self.seconds
 
+    @property
+    def processor_micros(self) -> float:
+        """Return processor time a record, in microseconds."""
+        return 1e6 * self.processor_seconds / self.records
 
-async def watch(database_url: str, start: int, end: int) -> Span:
-    """Return the span from the first progress beyond `start` until `end` is read and all that came of it is published."""
+
+async def watch(database_url: str, start: int, end: int, processor: Callable[[], float]) -> Span:
+    """Return the span from the first progress beyond `start` until `end` is read and all that came of it is published.
+
+    `processor` gives the processor time that the rules have used until now, in seconds.
+    """
     connection = await asyncpg.connect(database_url)
     deadline, read, first = time.monotonic() + SECONDS, start, None
     try:
@@ -36,9 +46,9 @@ async def watch(database_url: str, start: int, end: int) -> Span:
             ((read, is_published),) = await connection.fetch(_PROGRESS)
             now = time.monotonic()
             if first is None and read > start:
-                first = (now, int(read))
+                first = (now, int(read), processor())
             if read >= end and is_published and first:
-                return Span(end - first[1], now - first[0])
+                return Span(end - first[1], now - first[0], processor() - first[2])
             await asyncio.sleep(0.02)
     finally:
         await connection.close()

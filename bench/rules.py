@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bench import histogram
 from bench.figures import CannotMeasureError, Figure, ratio_of
 from bench.kafka_topics import append, records_in
-from bench.processes import free_port, povod, running
+from bench.processes import free_port, povod, processor_seconds, running
 from bench.progress import Span, count, watch
 from bench.rounds import in_turns
 from bench.stack import EVENTS, Stack, second_database, stack
@@ -44,7 +44,8 @@ def figures(seconds: float, rounds: int) -> Iterator[Figure]:
         series = in_turns({"orm": lambda: _orm_rate(orm_url, seconds), "povod": subject}, rounds)
         shares = _shares(servers, len(taken) * CUSTOMERS * EVENTS_PER_CUSTOMER)
     p99 = statistics.median(each.p99_ms for each in taken)
-    yield ratio_of("rules_vs_orm_per_event", GOAL, series["povod"], series["orm"], batch_p99_ms=p99, **shares)
+    cost = statistics.median(each.span.processor_micros for each in taken)
+    yield ratio_of("rules_vs_orm_per_event", GOAL, series["povod"], series["orm"], batch_p99_ms=p99, processor_us_an_event=cost, **shares)
 
 
 def _round(servers: Stack, number: int) -> Round:
@@ -54,8 +55,8 @@ def _round(servers: Stack, number: int) -> Round:
     end = asyncio.run(records_in(servers.kafka, EVENTS))
     port, output = free_port(), servers.folder / "rules.log"
     environment = {**servers.environment, "POVOD_TELEMETRY__METRICS_PORT": str(port)}
-    with running(povod("rules"), environment, output):
-        span = asyncio.run(watch(servers.database_url, before, end))
+    with running(povod("rules"), environment, output) as process:
+        span = asyncio.run(watch(servers.database_url, before, end, lambda: processor_seconds(process)))
         exposition = histogram.fetch(port)
     return Round(span, 1000 * histogram.percentile(exposition, BATCH_SECONDS, 0.99))
 
