@@ -8,7 +8,7 @@ import structlog
 
 from services.contracts.errors import Fenced, Retryable
 from services.rules.activation import ActiveRulesets, NoActiveRuleset
-from services.rules.cache import DocumentCache
+from services.rules.cache import DocumentCache, relax_collector
 from services.rules.owner import PartitionOwner
 from services.rules.ownership import Ownership, end_tasks
 from services.rules.worker import Worker
@@ -74,6 +74,7 @@ class RulesService:
         """
         if not await self._ruleset_is_there(stop):
             return
+        relax_collector()
         reporting = asyncio.create_task(self._report(), name="rules-report")
         backoff = Backoff()
         try:

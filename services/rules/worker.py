@@ -1,5 +1,6 @@
 """Gather, decide, apply: one fenced transaction a batch and partition."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -26,6 +27,8 @@ NEVER = 2**62
 """When the next timer is due where there is none."""
 TIMERS = 1_000
 """Customers whose timers one transaction fires, besides those of its records."""
+_TURN = 200
+"""Records decided without a pause."""
 
 
 class Work(NamedTuple):
@@ -85,8 +88,7 @@ class Worker:
         async with self._database.transaction() as connection:
             await cursors.advance(connection, cursor, cursor._replace(next_offset=work.next_offset))  # 1
             turnover = await self._gather(connection, cursor, work, now)  # 2
-            for each in work.records:  # 3
-                self._take(turnover, each, cursor)
+            await self._take_all(turnover, work, cursor)  # 3
             due_at = await self._fire_timers(connection, turnover, cursor, work)
             documents = await apply(connection, cursor, turnover)  # 4
             dead = [DeadLetter(each.record, each.reason, each.error, now) for each in work.records if isinstance(each, Refused)]
@@ -108,6 +110,13 @@ class Worker:
         turnover = Turnover(ruleset, now, cursor.frontier_at, documents)
         turnover.note_known(await store.known_inputs(connection, turnover.uncertain(accepted)))
         return turnover
+
+    async def _take_all(self, turnover: Turnover, work: Work, cursor: Cursor) -> None:
+        """Decide the records; other tasks get a turn now and then, so that a large batch does not keep them waiting."""
+        for number, each in enumerate(work.records, 1):
+            self._take(turnover, each, cursor)
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
 
     def _take(self, turnover: Turnover, given: Sorted, cursor: Cursor) -> None:
         if isinstance(given, Accepted):
