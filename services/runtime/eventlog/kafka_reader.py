@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from services.contracts.errors import LogTruncated, LogUnavailable, Retryable
 from services.runtime.clock import Clock
@@ -73,24 +73,29 @@ class KafkaReader:
             is_settled = await self._settle()
             fetched = await self._fetch(max_records, deadline if is_settled else min(deadline, loop.time() + _RETRY_ASSIGNMENT))
             if fetched or loop.time() >= deadline:
-                return await self._batches(fetched)
+                with _already_lost():  # rebalances are eager: what was fetched is read again by whoever has it next
+                    return await self._batches(fetched)
+                return {}
 
     def pause(self, partition: TopicPartition) -> None:
         """Leave the partition out until `resume`."""
         if partition in self._held:
             self._paused.add(partition)
-            self._consumer.pause(foreign(partition))
+            with _already_lost():
+                self._consumer.pause(foreign(partition))
 
     def resume(self, partition: TopicPartition) -> None:
         """Deliver it again."""
         if partition in self._paused:
             self._paused.discard(partition)
-            self._consumer.resume(foreign(partition))
+            with _already_lost():
+                self._consumer.resume(foreign(partition))
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from `offset`; of no effect on a partition that is not ours."""
         if partition in self._held:
-            self._consumer.seek(foreign(partition), offset)
+            with _already_lost():
+                self._consumer.seek(foreign(partition), offset)
 
     async def report_progress(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit to the group, where lag tools look; failures are not ours to mind."""
@@ -286,3 +291,8 @@ class Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self.gained = frozenset()
         self._has_any = False
         self._revoked.set()
+
+
+def _already_lost() -> suppress:
+    """Let pass what aiokafka says of a partition that a rebalance took between two polls: the next `poll` tells of it."""
+    return suppress(IllegalStateError)
