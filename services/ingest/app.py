@@ -55,8 +55,9 @@ class IngestApp(FastAPI):
 
 def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) -> IngestApp:
     """Return the application; the server and `parts.keys.run` are run by the caller."""
-    app = IngestApp(EventsDoor(parts, body_deadline))
-    app.include_router(health.router_of(parts.health, parts.metrics))
+    door = EventsDoor(parts, body_deadline)
+    app = IngestApp(door)
+    app.include_router(health.router_of(parts.health, parts.metrics, door.report))
     app.include_router(unsubscribe.router_of(parts))
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(PovodError, _answer_povod_error)

@@ -5,10 +5,10 @@
 200 is answered only after the log has acknowledged every accepted event; where it does not, 503, and the client sends the same again.
 """
 
-import asyncio
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -59,7 +59,7 @@ class EventsDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request; answers whatever happens, unless the client is gone."""
-        began = asyncio.get_running_loop().time()
+        began = monotonic()
         body = Body(self._parts.settings.max_body, self._in_flight)
         status = 200
         try:
@@ -76,13 +76,13 @@ class EventsDoor:
             await send_refusal(receive, send, RequestRefused("internal_error", "something went wrong on our side"))
         finally:
             body.release()
-            self._note(status, asyncio.get_running_loop().time() - began)
+            self._parts.metrics.observe(INGEST_SECONDS, monotonic() - began, status=str(status))
 
     async def _take(self, headers: Mapping[bytes, bytes], receive: Receive, body: Body) -> Answer:
         key = self._parts.keys.find(secret_of(headers.get(b"authorization")))
-        self._rate.admit(key.name, asyncio.get_running_loop().time())
+        self._rate.admit(key.name, monotonic())
         items = self._items(await body.read(receive, headers, self._body_deadline))
-        self._rate.charge(key.name, len(items), asyncio.get_running_loop().time())
+        self._rate.charge(key.name, len(items), monotonic())
         judged = self._judge.judge(items, self._door(key, headers))
         await self._parts.log.append(TOPIC, judged.records)
         if judged.rejects:
@@ -111,8 +111,8 @@ class EventsDoor:
                 self._parts.metrics.add(INGEST_EVENTS, count, key=key.name, verdict=verdict)
         return Answer(accepted=accepted, duplicates=duplicates, rejected=rejected, results=judged.results)
 
-    def _note(self, status: int, seconds: float) -> None:
-        self._parts.metrics.observe(INGEST_SECONDS, seconds, status=str(status))
+    def report(self) -> None:
+        """Bring the gauges up to date; called before they are read, since a request has no time for it."""
         self._parts.metrics.set(INGEST_IN_FLIGHT, self._in_flight.held)
 
 

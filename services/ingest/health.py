@@ -1,5 +1,6 @@
 """`/livez`, `/readyz` and `/metrics`, for orchestrators and Prometheus."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from fastapi import APIRouter
@@ -24,8 +25,8 @@ class Ready(BaseModel):
     draining: bool
 
 
-def router_of(state: HealthState, metrics: Metrics) -> APIRouter:
-    """Return the routes."""
+def router_of(state: HealthState, metrics: Metrics, before_scrape: Callable[[], None]) -> APIRouter:
+    """Return the routes; `before_scrape` is called before the counts are read."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/livez")
@@ -43,6 +44,7 @@ def router_of(state: HealthState, metrics: Metrics) -> APIRouter:
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def scrape() -> Response:
         """Return the counts of this process for Prometheus."""
+        before_scrape()
         return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
 
     return router
