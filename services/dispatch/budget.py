@@ -7,7 +7,7 @@ grow a value or repeat work spends from here first, so that work is bounded befo
 from services.contracts.errors import RenderFailed
 
 OUTPUT_LIMIT = 256 * 1024
-"""Bytes of one rendered part."""
+"""Characters of one rendered part."""
 TEXT_LIMIT = 64 * 1024
 """Characters of any one value."""
 _STEPS = 20_000

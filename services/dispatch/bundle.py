@@ -73,9 +73,9 @@ class TemplateBundle:
         chunks: list[str] = []
         left = OUTPUT_LIMIT
         for chunk in self._sandbox.get_template(name).generate(context):
-            left -= len(chunk.encode())
+            left -= len(chunk)
             if left < 0:
-                raise RenderFailed(f"more than {OUTPUT_LIMIT} bytes of output", code="template_too_large")
+                raise RenderFailed(f"more than {OUTPUT_LIMIT} characters of output", code="template_too_large")
             chunks.append(chunk)
         return "".join(chunks)
 

@@ -1,18 +1,32 @@
 """Reading the journal: what became of the messages to a customer."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.contracts.ids import CustomerId, MessageId
+from services.contracts.ids import Channel, CustomerId, JourneyName, MessageId
 from services.contracts.moments import from_micros
 
 _OF_CUSTOMER = text(
     "SELECT message_id, state, template, recipient, attempt, due_at, ended_at, reason, detail, provider_id FROM deliveries"
     " WHERE customer = :customer"
 )
+
+_TALLY = text(
+    "SELECT journey, channel, state, count(*) AS n FROM deliveries GROUP BY journey, channel, state ORDER BY journey, channel, state"
+)
+
+
+class FateTally(NamedTuple):
+    """How many messages of a journey on a channel have come so far."""
+
+    journey: JourneyName
+    channel: Channel
+    state: str
+    times: int
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +60,12 @@ async def fates_of(connection: AsyncConnection, customer: CustomerId) -> dict[Me
         )
         for row in rows
     }
+
+
+async def tally_of_fates(connection: AsyncConnection) -> list[FateTally]:
+    """Count the whole journal by journey, channel and state. Reads every delivery: not for a busy hour."""
+    rows = await connection.execute(_TALLY)
+    return [FateTally(JourneyName(row.journey), Channel(row.channel), row.state, row.n) for row in rows]
 
 
 def _moment(micros: int | None) -> datetime | None:

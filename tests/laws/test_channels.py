@@ -231,7 +231,7 @@ async def test_an_accepted_message_has_the_providers_id(provider: Harness) -> No
 
 
 async def test_a_flooded_provider_pauses_the_channel(provider: Harness) -> None:
-    """A provider that says "too fast" holds the whole channel, as long as the provider said where it said so; the message is not delivered."""
+    """Who says "too fast" holds the whole channel, for as long as was asked for; the message is not delivered."""
     provider.flood()
     answer = await provider.sender.send(provider.message())
     assert isinstance(answer, Retry)

@@ -34,8 +34,8 @@ class Mailbox(NamedTuple):
 def mailbox(text: str) -> Mailbox:
     """Read `Shop <hello@shop.example>`; raises `ValueError` where there is no address in it."""
     name, address = parseaddr(text)
-    domain = address.rpartition("@")[2]
-    if not domain or not address.isascii() or _CONTROL.search(text):
+    _, at, domain = address.rpartition("@")
+    if not at or not domain or not address.isascii() or _CONTROL.search(text):
         raise ValueError(f"no mail address in {text!r}")
     return Mailbox(formataddr((name, address)), address, domain)
 

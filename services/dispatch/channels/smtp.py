@@ -48,6 +48,9 @@ class SmtpSender:
         """Hand one mail over."""
         try:
             recipient = envelope_address(message.recipient)
+        except ValueError as error:
+            return Reject(reason="address_invalid", kind="recipient", detail=str(error))
+        try:
             mail = compose(message, self._sender, self._clock.now())
         except ValueError as error:
             return Reject(reason="unsendable", kind="content", detail=str(error))
