@@ -1,6 +1,7 @@
 """`povod demo`: a shop's weeks in a minute, through all three services, into a local inbox."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from services.commands.replay import Replay
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId
 from services.contracts.resources import resource
+from services.dispatch.fates import FateTally, tally_of_fates
 from services.rules.ledger import Tally, history, most_telling_customer, tally
 from services.rules.loader import load_directory
 
@@ -38,7 +40,8 @@ class Ended(NamedTuple):
     """What is told at the end."""
 
     figures: Figures
-    counts: Sequence[Tally]
+    decided: Sequence[Tally]
+    delivered: Sequence[FateTally]
     customer: CustomerId | None
     arrived: tuple[int, int, int]
 
@@ -54,7 +57,7 @@ def demo(invocation: Invocation, *, days: int) -> None:
     events = shop_events(resource("examples") / "shop", START, end)
     click.echo(
         f"Replaying {len(events):,} events of {len({event.subject for event in events})} customers, {START:%d %B} to {end:%d %B %Y},"
-        f" and {SILENCE.days} quiet days.\n"
+        f" and {SILENCE.days} quiet days (times are UTC).\n"
     )
     began = time.perf_counter()
     ended = invocation.run(_play(folder, events, end + SILENCE))
@@ -72,11 +75,12 @@ async def _read(stage: Stage) -> Ended:
     settings = stage.chassis.settings.rules
     async with stage.chassis.database.reading() as connection:
         lines = [line async for line in history(connection)]
-        counts = await tally(connection)
+        decided = await tally(connection)
+        delivered = await tally_of_fates(connection)
         customer = await most_telling_customer(connection)
     figures = retell(lines, load_directory(settings.directory, settings.templates).ruleset)
     arrived = (len(stage.inbox.mails), len(stage.gateway.messages), len(stage.telegram.messages))
-    return Ended(figures, counts, customer, arrived)
+    return Ended(figures, decided, delivered, customer, arrived)
 
 
 class _Screen:
@@ -122,13 +126,21 @@ def _closing(folder: Path, ended: Ended, seconds: float) -> str:
     arrived = ", ".join(f"{channel} {count:,}" for channel, count in zip(CHANNELS, ended.arrived, strict=True))
     lines = [
         "",
-        journeys_table(ended.figures, ended.counts),
+        journeys_table(ended.figures, ended.decided, ended.delivered),
         "",
         f"Arrived: {arrived}. {ended.figures.events:,} inputs of {ended.figures.customers:,} customers decided, in {seconds:.0f} s.",
         f"The mails lie in {folder / MAILS}{os.sep}",
     ]
-    if not agree(ended.figures, ended.counts):
+    if not agree(ended.figures, ended.decided):
         lines.append("The ledger and the retold history disagree: please report this, it is a fault of Povod.")
     if ended.customer is not None:
-        lines += ["", "Ask why one of them heard from us, and why not:", f"  povod why {ended.customer} --data {folder}"]
+        lines += ["", "Ask why one of them heard from us, and why not:", f"  {_program()} why {ended.customer} --data {folder}"]
     return "\n".join(lines)
+
+
+def _program() -> str:
+    """Return how this command was called, so that the next call can be copied: `povod`, or the path of a virtual environment's."""
+    called = Path(sys.argv[0])
+    if called.name != "povod" or shutil.which("povod") == str(called.absolute()):
+        return "povod"
+    return os.path.relpath(called)

@@ -10,6 +10,8 @@ from services.authoring.simulate import Figures
 from services.commands.demo_stage import Stage
 from services.commands.tables import by_count, table
 from services.contracts.decisions import Verdict
+from services.dispatch.fates import FateTally
+from services.dispatch.states import State
 from services.rules.ledger import Tally
 
 CHANNELS = ("email", "sms", "telegram")
@@ -77,32 +79,38 @@ def shortened(text: str) -> str:
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
 
-def journeys_table(figures: Figures, counts: Sequence[Tally]) -> str:
-    """Return a line a journey: enrolled and exited as retold from the history, sent and skipped as the ledger counts them."""
+def journeys_table(figures: Figures, decided: Sequence[Tally], delivered: Sequence[FateTally]) -> str:
+    """Return a line a journey: enrolled and exited as retold from the history, sent as the journal has it, silences as the ledger has them.
+
+    A message that was decided and then recalled, refused or failed is counted with the silences.
+    """
     sent: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    skipped: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in counts:
-        if row.verdict is Verdict.SENT:
-            sent[row.journey][row.channel] += row.times
-        elif row.verdict is Verdict.SKIPPED:
-            skipped[row.journey][row.reason] += row.times
+    silent: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for fate in delivered:
+        if fate.state == State.SENT:
+            sent[fate.journey][fate.channel] += fate.times
+        else:
+            silent[fate.journey][fate.state] += fate.times
+    for row in decided:
+        if row.verdict is Verdict.SKIPPED:
+            silent[row.journey][row.reason] += row.times
     rows = [
         (
             name,
             f"{journey.enrolled:,}",
             f"{journey.exited:,}",
             *(f"{sent[name][channel]:,}" for channel in CHANNELS),
-            by_count(skipped[name]),
+            by_count(silent[name]),
         )
         for name, journey in figures.journeys.items()
     ]
     return table(("journey", "enrolled", "exited", *CHANNELS, "not sent, because"), rows)
 
 
-def agree(figures: Figures, counts: Sequence[Tally]) -> bool:
+def agree(figures: Figures, decided: Sequence[Tally]) -> bool:
     """Say whether the ledger and the retold history count the same messages."""
     ledger = Counter[tuple[str, str]]()
-    for row in counts:
+    for row in decided:
         ledger[row.journey, row.verdict] += row.times
     return all(
         (ledger[name, Verdict.SENT], ledger[name, Verdict.SKIPPED], ledger[name, Verdict.DEFERRED])

@@ -37,7 +37,8 @@ from services.runtime.settings import (
 MARK = "demo.json"
 """The file by which a demo's own folder is known: only such a folder is cleared for the next run."""
 MAILS = "mails"
-_POLL = timedelta(milliseconds=5)
+_POLL = timedelta(milliseconds=20)
+_DRAIN_POLL_SECONDS = 0.02
 _READY_SECONDS = 20.0
 _READY_POLL_SECONDS = 0.02
 
@@ -98,7 +99,7 @@ async def _serving(
     public = dataclasses.replace(chassis, settings=_with_address(settings, address))
     services = [*publishing, *receiving, *rules_services(chassis, poll_timeout=_POLL), *dispatch_services(public, relay)]
     stop = asyncio.Event()
-    stepper = Stepper(clock, database, Drain(database, chassis.log))
+    stepper = Stepper(clock, database, Drain(database, chassis.log), poll_seconds=_DRAIN_POLL_SECONDS)
     async with asyncio.TaskGroup() as group, httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {key}"}) as http:
         group.create_task(run_services(services, stop=stop, health=health))
         try:

@@ -1,11 +1,13 @@
 """Recorded events, posted over HTTP to running services on a stepped clock: months in minutes, each timer in its place.
 
-Events lie close together and timers are many, so both are taken in slices: those of a quarter of an hour go together, at its last
-moment. The order between an event and a timer is kept: no slice reaches over a timer that is due before its end.
+Events and timers are taken in slices: those of one hour go together, at its last moment, as they would with a worker that was down for
+that long. For each customer the order between event and timer is kept: a slice ends before an event that one of the customer's timers
+must precede.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import httpx
@@ -14,7 +16,9 @@ from services.commands.stepping import Stepper
 from services.contracts.errors import Rejected
 from services.contracts.events import Event
 
-SLICE = timedelta(minutes=15)
+SLICE = timedelta(hours=1)
+SILENT_SLICE = timedelta(hours=6)
+"""After the last event, when there is nothing left that a timer could overtake."""
 _MOST_AT_ONCE = 500
 
 
@@ -31,26 +35,27 @@ class Replay:
     async def run(self, events: Sequence[Event], until: datetime) -> None:
         """Post all events (in order of time), then let time run on to `until`. Raises `Rejected` where ingest refuses one."""
         while self._posted < len(events):
-            first = events[self._posted].time
-            due = await self._fire_before(first)
-            end = first + SLICE if due is None else min(first + SLICE, due)
-            await self._post_slice(events, end)
-        await self._fire_before(until)
+            await self._slice(events[self._posted : self._posted + _MOST_AT_ONCE])
+        while (due := await self._stepper.next_due_at()) is not None and due < until:
+            await self._move_to(min(due + SILENT_SLICE, until))
         await self._move_to(until)
 
-    async def _fire_before(self, moment: datetime) -> datetime | None:
-        """Fire the timers due before `moment`, a slice of them a step; return when the next one is due."""
-        while (due := await self._stepper.next_due_at()) is not None and due < moment:
-            await self._move_to(min(due + SLICE, moment))
-        return due
+    async def _slice(self, coming: Sequence[Event]) -> None:
+        first = coming[0].time
+        due = await self._stepper.next_due_at()
+        end = min(first, due or first) + SLICE
+        timers = await self._stepper.timers_until(end)
+        batch = list(takewhile(lambda event: event.time <= end and not _is_preceded(event, timers), coming))
+        if batch:
+            await self._post_at(batch[-1].time, batch)
+        else:
+            await self._move_to(min(end, first))
 
-    async def _post_slice(self, events: Sequence[Event], end: datetime) -> None:
-        batch = [event for event in events[self._posted : self._posted + _MOST_AT_ONCE] if event.time <= end]
-        self._stepper.move_to(batch[-1].time)
+    async def _post_at(self, moment: datetime, batch: Sequence[Event]) -> None:
+        self._stepper.move_to(moment)
         await self._post(batch)
         self._posted += len(batch)
-        await self._stepper.settle()
-        self._on_step(self._posted, batch[-1].time)
+        await self._move_to(moment)
 
     async def _move_to(self, moment: datetime) -> None:
         await self._stepper.step(moment)
@@ -63,6 +68,12 @@ class Replay:
             raise Rejected(f"ingest answered {answer.status_code}: {body}", code="replay_refused")
         if refused := [result for result in body["results"] if result["status"] == "rejected"]:
             raise Rejected(f"ingest refused {len(refused)} events, the first: {refused[0]}", code="replay_refused")
+
+
+def _is_preceded(event: Event, timers: dict[str, datetime]) -> bool:
+    """Say whether a timer of the event's customer must fire before the event is read."""
+    due = timers.get(event.subject)
+    return due is not None and due <= event.time
 
 
 def _posted(event: Event) -> dict[str, Any]:

@@ -19,6 +19,9 @@ _NEXT_DUE = text(
 )
 
 
+_DUE_BY = text("SELECT customer, next_due_at FROM customers WHERE next_due_at <= :moment")
+
+
 class Stepper:
     """Moves the clock of running services; one at a time, by whoever posts the events."""
 
@@ -59,3 +62,9 @@ class Stepper:
         async with self._database.reading() as connection:
             due = (await connection.execute(_NEXT_DUE, {"now": to_micros(self._clock.now())})).scalar_one()
         return None if due is None else from_micros(due)
+
+    async def timers_until(self, moment: datetime) -> dict[str, datetime]:
+        """Return when the next timer of each customer is due, of those that are by `moment`."""
+        async with self._database.reading() as connection:
+            rows = await connection.execute(_DUE_BY, {"moment": to_micros(moment)})
+            return {row.customer: from_micros(row.next_due_at) for row in rows}

@@ -21,12 +21,12 @@ def test_nobody_agrees_where_they_left_no_address() -> None:
     """A consent belongs to an address that is there."""
     for person in PEOPLE.values():
         left = {"email": person.email, "sms": person.phone, "telegram": person.telegram}
-        assert set(person.consent) == {channel for channel, address in left.items() if address}
+        assert set(person.consent) <= {channel for channel, address in left.items() if address}
 
 
 def test_some_have_not_agreed_and_some_can_not_be_reached() -> None:
     """The shares are those that the module names, so that every kind of silence is met in the demo."""
-    refused = [person for person in PEOPLE.values() if not any(person.consent.values())]
+    refused = [person for person in PEOPLE.values() if not person.consent]
     russian = [person for person in PEOPLE.values() if person.language == "ru"]
     without_phone = [person for person in PEOPLE.values() if not person.phone]
 
