@@ -74,12 +74,13 @@ class ZombieRounds:
             if await self._has_open_transaction(victim):
                 return True
             self._fleet.thaw(victim)
-            await asyncio.sleep(chance.uniform(0.001, 0.02))
+            await asyncio.sleep(chance.uniform(0.05, 0.25))
         self._fleet.freeze(victim)
         return False
 
     async def _has_open_transaction(self, victim: str) -> bool:
         """Say whether the stopped process left a cursor's transaction open: one that stays idle while it is looked at."""
+        await asyncio.sleep(0.03)  # a statement under way comes to its end all the same
         before = await self._idle_sessions(victim)
         if not before:
             return False
