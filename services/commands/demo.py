@@ -32,7 +32,8 @@ START = datetime(2024, 6, 10, tzinfo=UTC)
 SHOPPING = timedelta(days=14)
 SILENCE = timedelta(days=16)
 """After the last event time runs on, so that whoever stays away for two weeks is missed."""
-SHOWN = 9
+SHOWN = 3
+"""Messages of each channel that are printed as they arrive."""
 _LEAD = timedelta(minutes=1)
 
 

@@ -23,7 +23,12 @@ class Arrival(NamedTuple):
 
     channel: str
     recipient: str
-    words: str
+    content: bytes | str
+
+    @property
+    def words(self) -> str:
+        """Return what a person reads first: a mail's subject, a text's beginning."""
+        return subject_of(self.content) if isinstance(self.content, bytes) else shortened(self.content)
 
 
 class Arrivals:
@@ -37,11 +42,11 @@ class Arrivals:
         """Yield what has come since the last call."""
         stage = self._stage
         for mail in stage.inbox.mails[self._seen["email"] :]:
-            yield Arrival("email", mail.recipient, subject_of(mail.content))
+            yield Arrival("email", mail.recipient, mail.content)
         for sms in stage.gateway.messages[self._seen["sms"] :]:
-            yield Arrival("sms", sms.recipient, shortened(sms.text))
+            yield Arrival("sms", sms.recipient, sms.text)
         for text in stage.telegram.messages[self._seen["telegram"] :]:
-            yield Arrival("telegram", f"chat {text.chat_id}", shortened(text.text))
+            yield Arrival("telegram", f"chat {text.chat_id}", text.text)
         self._seen.update(
             email=len(stage.inbox.mails) - self._seen["email"],
             sms=len(stage.gateway.messages) - self._seen["sms"],
@@ -50,18 +55,21 @@ class Arrivals:
 
 
 class Selection:
-    """Chooses a few arrivals to print: the first of each kind of message on each channel."""
+    """Chooses a few arrivals to print: of each channel, the first of each kind of message."""
 
     def __init__(self, most: int) -> None:
-        self._left = most
+        """`most` is how many to choose of each channel."""
+        self._left = dict.fromkeys(CHANNELS, most)
         self._shown: set[tuple[str, str]] = set()
 
     def wants(self, arrival: Arrival) -> bool:
         """Say whether to print this one; greetings differ by name, so texts are told apart by their last words."""
-        kind = (arrival.channel, arrival.words[-_LONGEST // 2 :])
-        if not self._left or kind in self._shown:
+        if not self._left[arrival.channel]:
             return False
-        self._left -= 1
+        kind = (arrival.channel, arrival.words[-_LONGEST // 2 :])
+        if kind in self._shown:
+            return False
+        self._left[arrival.channel] -= 1
         self._shown.add(kind)
         return True
 
@@ -95,14 +103,8 @@ def journeys_table(figures: Figures, decided: Sequence[Tally], delivered: Sequen
         if row.verdict is Verdict.SKIPPED:
             silent[row.journey][row.reason] += row.times
     rows = [
-        (
-            name,
-            f"{journey.enrolled:,}",
-            f"{journey.exited:,}",
-            *(f"{sent[name][channel]:,}" for channel in CHANNELS),
-            by_count(silent[name]),
-        )
-        for name, journey in figures.journeys.items()
+        (name, f"{each.enrolled:,}", f"{each.exited:,}", *(f"{sent[name][channel]:,}" for channel in CHANNELS), by_count(silent[name]))
+        for name, each in figures.journeys.items()
     ]
     return table(("journey", "enrolled", "exited", *CHANNELS, "not sent, because"), rows)
 

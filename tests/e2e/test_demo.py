@@ -11,7 +11,9 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-LONGEST_SECONDS = 90
+LONGEST_SECONDS = 300
+
+pytestmark = pytest.mark.timeout(2 * LONGEST_SECONDS)
 
 
 class Run(NamedTuple):
@@ -24,6 +26,7 @@ class Run(NamedTuple):
 
 def povod(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command in another folder than the checkout's."""
+    # How long it may take is said by the user's guide for a machine that does nothing else; a test must not fail on a busy one.
     command = (sys.executable, "-m", "services.cli", *arguments)
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False)
@@ -61,7 +64,7 @@ def test_all_four_journeys_did_something(run: Run) -> None:
 
 
 def test_what_was_decided_has_arrived(run: Run) -> None:
-    """The stand-ins hold exactly as many messages as the ledger calls sent, less what was recalled in time."""
+    """The stand-ins hold exactly as many messages as the table calls sent, and the inbox's folder as many mails."""
     figures = figures_of(run)
     arrived = re.search(r"Arrived: email ([\d,]+), sms ([\d,]+), telegram ([\d,]+)", run.stdout)
 
@@ -74,7 +77,7 @@ def test_what_was_decided_has_arrived(run: Run) -> None:
 
 def test_silence_has_its_reasons(run: Run) -> None:
     """Caps, consent and exits are all met in two weeks of a shop."""
-    for reason in ("consent", "frequency_cap", "exited"):
+    for reason in ("consent", "frequency_cap", "exited", "reentry"):
         assert re.search(rf"\b{reason} \d", run.stdout)
 
 
