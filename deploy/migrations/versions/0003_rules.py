@@ -31,6 +31,8 @@ def _create_customers() -> None:
         sa.Column("next_due_at", sa.BigInteger),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE customers ALTER COLUMN document SET STORAGE EXTERNAL")  # documents come packed: trying again is lost work
     op.create_index(
         "customers_due",
         "customers",

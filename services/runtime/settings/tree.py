@@ -66,7 +66,7 @@ class RulesSettings(Section):
 
     directory: Path = Field(Path("rules"), description="where the rule set lies")
     templates: Path = Field(Path("templates"), description="where the templates lie")
-    batch: int = Field(1_000, ge=1, le=10_000, description="records decided in one transaction, at most")
+    batch: int = Field(2_000, ge=1, le=10_000, description="records decided in one transaction, at most")
     dead_letter_limit: int = Field(1_000, ge=1, description="dead letters in `dead_letter_window` that stop a partition")
     dead_letter_window: Duration = Field(timedelta(minutes=5), description="the time in which dead letters are counted")
 
