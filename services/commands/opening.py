@@ -29,7 +29,8 @@ def open_database(settings: Settings, *, patience: timedelta = PATIENCE) -> Data
         raise InvalidSettings(
             f"[database] url (POVOD_DATABASE__URL): {scheme!r} is no kind of database; write sqlite:... or postgresql://..."
         )
-    return Database(url, pool_size=settings.database.pool_size, patience=patience)
+    name = f"povod {settings.log.instance}".rstrip()
+    return Database(url, pool_size=settings.database.pool_size, patience=patience, name=name)
 
 
 def data_folder(settings: Settings) -> Path:
