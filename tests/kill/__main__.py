@@ -26,6 +26,8 @@ from tests.kill.sink import RecordingSink
 CUSTOMERS = 300
 CROWD = 4
 """More clients for the zombies, so that a stopped process has work in its hands."""
+REST_SECONDS = 10
+"""After the last kill: a zombie must have come to own something."""
 DRAIN_SECONDS = 180
 
 
@@ -62,6 +64,7 @@ async def run_attack(attack: Attack, kills: int, chance: random.Random) -> None:
         progress(report, "kills", n + 1, kills)
     rounds = kills // 5 if any(name.startswith("rules") for name in fleet.names) else 0
     crowd = [asyncio.create_task(load.run(pause=0.01)) for _ in range(CROWD)] if rounds else []
+    await asyncio.sleep(REST_SECONDS if rounds else 0)
     for n in range(rounds):
         await zombies.run(chance)
         progress(report, "zombies", n + 1, rounds)

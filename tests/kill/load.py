@@ -3,15 +3,21 @@
 import asyncio
 import contextlib
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
 Event = dict[str, Any]
+LATE = 0.1
+"""Share of events that happened up to ten seconds before they are posted: out of order for their customer."""
 
 
 class Load:
-    """Posts random shop events for a fixed set of customers until told to stop; remembers every acknowledged id."""
+    """Posts random shop events for a fixed set of customers until told to stop; remembers every acknowledged id.
+
+    A batch holds one event a customer, so that no two timers of one customer fall due at the same microsecond.
+    """
 
     def __init__(self, base_url: str, write_key: str, seed: int, customers: int) -> None:
         self._random = random.Random(seed)
@@ -31,7 +37,7 @@ class Load:
     async def run(self, pause: float) -> None:
         """Post batch after batch, one in twenty of them twice."""
         while not self.stopping.is_set():
-            batch = [self._shopping() for _ in range(self._random.randint(5, 30))]
+            batch = [self._shopping(customer) for customer in self._random.sample(self._customers, self._random.randint(5, 30))]
             await self._post(batch)
             if self._random.random() < 0.05:
                 await self._post(batch)
@@ -74,8 +80,14 @@ class Load:
             data["consent"] = {"email": True}
         return self._event("customer.registered", self._customers[i], data)
 
-    def _shopping(self) -> Event:
-        customer = self._random.choice(self._customers)
+    def _shopping(self, customer: str) -> Event:
+        event = self._shopping_now(customer)
+        if self._random.random() < LATE:
+            happened_at = datetime.now(UTC) - timedelta(seconds=self._random.uniform(0, 10))
+            event["time"] = happened_at.isoformat()
+        return event
+
+    def _shopping_now(self, customer: str) -> Event:
         draw = self._random.random()
         if draw < 0.5:
             return self._event("product.added", customer, {"session_id": f"{customer}-{self._random.randint(1, 30)}"})

@@ -33,18 +33,23 @@ class LedgerRow(NamedTuple):
     reason: str
 
 
+class Cart(NamedTuple):
+    """A cart that waits: when it was filled, when its reminder is due."""
+
+    filled_at: datetime
+    due_at: datetime
+
+
 class Customer:
     """What the model knows of one customer."""
 
     def __init__(self) -> None:
         self.has_address = False
         self.subscribed = False
-        self.consent_at: datetime | None = None
-        self.carts_due: dict[str, datetime] = {}
+        self.carts: dict[str, Cart] = {}
         self.keys_seen: dict[str, set[str]] = {"cart": set(), "thanks": set()}
         self.last_order_at: datetime | None = None
         self.slots: set[str] = set()
-        self.slot_number = 0
 
     def decide(self, row: HistoryRow) -> Iterator[LedgerRow]:
         """Apply one input and say what the ledger must hold for it."""
@@ -68,20 +73,21 @@ class Customer:
         self.subscribed = bool(data.get("consent", {}).get("email"))
 
     def _added(self, row: HistoryRow, key: str) -> Iterator[LedgerRow]:
-        assert row.event is not None
-        if key in self.keys_seen["cart"]:
-            yield _ledger(row, "cart", key, "skipped", "reentry")
-        elif self.last_order_at is not None and self.last_order_at > _time(row.event["time"]):
+        filled_at, received_at = _times(row)
+        if self.last_order_at is not None and self.last_order_at > filled_at:
             yield _ledger(row, "cart", key, "skipped", "exited")
+        elif key in self.keys_seen["cart"]:
+            yield _ledger(row, "cart", key, "skipped", "reentry")
         else:
             self.keys_seen["cart"].add(key)
-            self.carts_due[key] = _time(row.event["receivedtime"]) + WAIT
+            self.carts[key] = Cart(filled_at, received_at + WAIT)
 
     def _ordered(self, row: HistoryRow, data: dict[str, Any]) -> Iterator[LedgerRow]:
-        assert row.event is not None
-        happened_at = _time(row.event["time"])
-        self.last_order_at = max(self.last_order_at or happened_at, happened_at)
-        yield from self._exits(row)
+        ordered_at, _ = _times(row)
+        self.last_order_at = max(self.last_order_at or ordered_at, ordered_at)
+        for key in [key for key, cart in self.carts.items() if cart.filled_at <= ordered_at]:
+            del self.carts[key]
+            yield _ledger(row, "cart", key, "skipped", "exited")
         if data["total"] < 50:
             return
         if data["order_id"] in self.keys_seen["thanks"]:
@@ -90,14 +96,9 @@ class Customer:
         self.keys_seen["thanks"].add(data["order_id"])
         yield self._send(row, "thanks", data["order_id"])
 
-    def _exits(self, row: HistoryRow) -> Iterator[LedgerRow]:
-        for key in sorted(self.carts_due):
-            yield _ledger(row, "cart", key, "skipped", "exited")
-        self.carts_due.clear()
-
     def _timer(self, row: HistoryRow) -> Iterator[LedgerRow]:
-        for key in sorted(key for key, due in self.carts_due.items() if due == row.due_at):
-            del self.carts_due[key]
+        for key in [key for key, cart in self.carts.items() if cart.due_at == row.due_at]:
+            del self.carts[key]
             yield self._send(row, "cart", key)
 
     def _send(self, row: HistoryRow, journey: str, key: str) -> LedgerRow:
@@ -114,8 +115,11 @@ def _ledger(row: HistoryRow, journey: str, key: str, verdict: str, reason: str) 
     return LedgerRow(row.customer, row.seq, journey, key, verdict, reason)
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _times(row: HistoryRow) -> tuple[datetime, datetime]:
+    """Return when an event happened, and when it was received: nothing happens later than that."""
+    assert row.event is not None
+    received_at = datetime.fromisoformat(row.event["receivedtime"])
+    return min(datetime.fromisoformat(row.event["time"]), received_at), received_at
 
 
 def replay(history: Iterable[HistoryRow], message_ids: dict[tuple[str, int, str, str], str]) -> Iterator[LedgerRow]:

@@ -20,6 +20,11 @@ _IDLE_IN_TRANSACTION = text(
     " WHERE activity.application_name = :name AND activity.state = 'idle in transaction'"
     " AND held.relation = 'cursors'::regclass AND held.mode = 'RowExclusiveLock'"
 )
+_ABANDONED_SECONDS = 10.0
+"""After so long PostgreSQL ends the transaction of a process that says nothing (`idle_in_transaction_session_timeout`).
+
+Before that the stopped owner holds the partition's row, and could still commit: nobody has taken it from him.
+"""
 _GONE_OUT = {"sending", "sent", "ambiguous", "unknown"}
 
 
@@ -52,8 +57,10 @@ class ZombieRounds:
         """Run one round."""
         victim = chance.choice([name for name in self._fleet.names if name.startswith("rules")])
         self.rounds += 1
-        self.caught += await self._freeze_in_transaction(victim, chance)
-        await asyncio.sleep(self._session_seconds + chance.uniform(0.5, 2.0))
+        is_caught = await self._freeze_in_transaction(victim, chance)
+        self.caught += is_caught
+        longest = max(self._session_seconds, _ABANDONED_SECONDS) if is_caught else self._session_seconds
+        await asyncio.sleep(longest + chance.uniform(0.5, 2.0))
         self._fleet.thaw(victim)
         await asyncio.sleep(chance.uniform(1.0, 2.0))
 
