@@ -10,14 +10,16 @@ from services.rules.core.turn import Candidate, Turn
 SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
 _NEEDS_NO_CONSENT = frozenset({("email", Kind.SERVICE)})
-"""About the customer's own order, by e-mail: no marketing, so no marketing consent. SMS and messengers always need a yes."""
+"""About the customer's own order, by e-mail: no marketing, so nobody need have said yes; but a no is obeyed all the same.
+
+SMS and messengers always need a yes.
+"""
 
 
 def consent(turn: Turn, candidate: Candidate, channel: Channel) -> Answer:
     """Refuse where consent is missing (`opt_in`) or withdrawn. A channel without a policy is `opt_in`."""
-    if (channel, candidate.step.kind) in _NEEDS_NO_CONSENT:
-        return Answer("consent", seen={"needs": "none"}, channel=channel)
-    mode = turn.ruleset.policy.consent.get(channel, ConsentMode.OPT_IN)
+    is_exempt = (channel, candidate.step.kind) in _NEEDS_NO_CONSENT
+    mode = ConsentMode.OPT_OUT if is_exempt else turn.ruleset.policy.consent.get(channel, ConsentMode.OPT_IN)
     given = turn.document.consents.get(channel)
     state = given.state if given else "unknown"
     assumed = turn.ruleset.assume_contactable or mode is ConsentMode.OPT_OUT

@@ -49,12 +49,13 @@ def said(state: str) -> CustomerDocument:
         (NOBODY, ConsentMode.OPT_OUT, Kind.INCENTIVE, EMAIL, True),
         (said("unsubscribed"), ConsentMode.OPT_OUT, Kind.REGULAR, EMAIL, False),
         (NOBODY, ConsentMode.OPT_IN, Kind.SERVICE, EMAIL, True),
+        (said("unsubscribed"), ConsentMode.OPT_IN, Kind.SERVICE, EMAIL, False),
         (NOBODY, ConsentMode.OPT_IN, Kind.SERVICE, SMS, False),
         (said("subscribed"), ConsentMode.OPT_IN, Kind.SERVICE, SMS, True),
     ],
 )
 def test_consent(document: CustomerDocument, mode: ConsentMode, kind: Kind, channel: Channel, passes: bool) -> None:  # noqa: FBT001
-    """Opt-in needs a yes, opt-out no no; only a service e-mail needs neither."""
+    """Opt-in needs a yes, opt-out no no; a service e-mail needs no yes, and obeys a no."""
     turn = turn_of(document, make_policy(consent={EMAIL: mode, SMS: mode}))
     assert consent(turn, candidate_of(turn, kind=kind), channel).reason == (None if passes else Reason.CONSENT)
 
