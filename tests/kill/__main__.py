@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
-
 from services.commands.draining import Drain
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
@@ -20,7 +18,7 @@ from services.runtime.settings import load_settings
 from tests.kill import compare, engines
 from tests.kill.fleet import Fleet
 from tests.kill.load import Load
-from tests.kill.rounds import UnsubscribeRace, ZombieRounds, kill_round, progress
+from tests.kill.rounds import UnsubscribeRace, ZombieRounds, kill_round, progress, wait_until_ready
 from tests.kill.sink import RecordingSink
 
 CUSTOMERS = 300
@@ -60,7 +58,7 @@ async def run_attack(attack: Attack, kills: int, chance: random.Random) -> None:
     await load.register_all()
     posting = asyncio.create_task(load.run(pause=0.05))
     for n in range(kills):
-        await kill_round(fleet, chance)
+        await kill_round(fleet, chance, load.base_url)
         progress(report, "kills", n + 1, kills)
     rounds = kills // 5 if any(name.startswith("rules") for name in fleet.names) else 0
     crowd = [asyncio.create_task(load.run(pause=0.01)) for _ in range(CROWD)] if rounds else []
@@ -71,19 +69,6 @@ async def run_attack(attack: Attack, kills: int, chance: random.Random) -> None:
     await race.run(load, dict(list(sink.unsubscribe_paths.items())[: CUSTOMERS // 3]))
     load.stopping.set()
     await asyncio.gather(posting, *crowd)
-
-
-async def wait_until_ready(base_url: str) -> None:
-    """Wait for `/readyz`."""
-    async with httpx.AsyncClient(base_url=base_url) as http:
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    if (await http.get("/readyz")).status_code == 200:
-                        return
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(0.1)
 
 
 async def settle(engine: engines.Engine, database: Database) -> None:

@@ -1,10 +1,12 @@
 """The attacks: kills at random moments, zombies, unsubscribes in a race with the senders."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+import httpx
 from sqlalchemy import text
 
 from services.contracts.moments import to_micros
@@ -28,13 +30,28 @@ Before that the stopped owner holds the partition's row, and could still commit:
 _GONE_OUT = {"sending", "sent", "ambiguous", "unknown"}
 
 
-async def kill_round(fleet: Fleet, chance: random.Random) -> None:
-    """Wait a random moment, kill a random process, start it again after another."""
+async def kill_round(fleet: Fleet, chance: random.Random, base_url: str) -> None:
+    """Wait a random moment, kill a random process, start it again after another.
+
+    Every second time the moment begins when the door is open: else a fleet that is always starting would have nothing to lose.
+    """
+    if chance.random() < 0.5:
+        await wait_until_ready(base_url)
     await asyncio.sleep(chance.uniform(0.1, 1.2))
     victim = chance.choice(fleet.names)
     fleet.kill(victim)
     await asyncio.sleep(chance.uniform(0.0, 0.5))
     fleet.start(victim)
+
+
+async def wait_until_ready(base_url: str) -> None:
+    """Wait for `/readyz`."""
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=base_url) as http:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await http.get("/readyz")).status_code == httpx.codes.OK:
+                    return
+            await asyncio.sleep(0.1)
 
 
 class ZombieRounds:
