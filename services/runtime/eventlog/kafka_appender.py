@@ -1,13 +1,15 @@
 """Appending to Kafka: our own accumulator in front of aiokafka's batch interface.
 
-Each partition has a lane: appends wait in it for `linger`, are packed into a batch (3 to 5 times cheaper than aiokafka's own
-`send`), and settled when the batch is acknowledged. Order within a lane is the order of the calls; aiokafka keeps one request in
-flight a broker, and the producer is idempotent, so it is the order in the log.
+Each partition has a lane: appends wait in it for `linger` (all lanes for the same beat, so that their batches travel in one request) and
+while the lane's last batch is under way, are packed into a batch (3 to 5 times cheaper than aiokafka's own `send`), and settled when
+the batch is acknowledged. Order within a lane is the order of the calls; aiokafka keeps one request in flight a broker, and the
+producer is idempotent, so it is the order in the log.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -25,11 +27,12 @@ _BACKLOG_BYTES = 134_217_728
 class _Append:
     """One call of `append`: done when all its parts are."""
 
-    __slots__ = ("done", "left")
+    __slots__ = ("done", "due_at", "left")
 
-    def __init__(self, parts: int) -> None:
+    def __init__(self, parts: int, done: asyncio.Future[None], due_at: float) -> None:
         self.left = parts
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done = done
+        self.due_at = due_at
 
     def part_stored(self) -> None:
         self.left -= 1
@@ -56,7 +59,62 @@ class _Lane:
         self.partition = partition
         self.waiting: deque[_Share] = deque()
         self.wake = asyncio.Event()
+        self.settled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+
+
+class _Beat:
+    """The linger that everybody shares: begins with the first who waits, and ends for all of them at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next: asyncio.Event | None = None
+
+    async def wait(self) -> None:
+        """Return at the end of the linger that runs, or of a new one."""
+        if self._next is None:
+            self._next = asyncio.Event()
+            asyncio.get_running_loop().call_later(self._seconds, self._end)
+        await self._next.wait()
+
+    def _end(self) -> None:
+        if self._next is not None:
+            self._next.set()
+            self._next = None
+
+
+class _Overdue:
+    """Gives up appends that are due; one timer for all of them, since all have as long."""
+
+    def __init__(self, give_up: Callable[[_Append], None]) -> None:
+        self._give_up = give_up
+        self._watched: deque[_Append] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, append: _Append) -> None:
+        """Give it up at its time, unless it is done by then."""
+        self._forget_done()
+        self._watched.append(append)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(append.due_at, self._look)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _forget_done(self) -> None:
+        while self._watched and self._watched[0].done.done():
+            self._watched.popleft()
+
+    def _look(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
+        while self._watched and (self._watched[0].done.done() or self._watched[0].due_at <= loop.time()):
+            append = self._watched.popleft()
+            if not append.done.done():
+                self._give_up(append)
+        if self._watched:
+            self._timer = loop.call_at(self._watched[0].due_at, self._look)
 
 
 class KafkaAppender:
@@ -64,8 +122,9 @@ class KafkaAppender:
 
     def __init__(self, connections: Connections, linger: timedelta, ack_timeout: timedelta) -> None:
         self._producers = Producers(connections)
-        self._linger = linger.total_seconds()
+        self._beat = _Beat(linger.total_seconds())
         self._ack_timeout = ack_timeout.total_seconds()
+        self._overdue = _Overdue(self._give_up)
         self._lanes: dict[TopicPartition, _Lane] = {}
         self._weight = 0
         self._closed = False
@@ -80,16 +139,14 @@ class KafkaAppender:
             raise LogUnavailable("the event log is closed")
         if self._weight + weight > _BACKLOG_BYTES:
             raise LogUnavailable(f"{self._weight} bytes already wait for Kafka's acknowledgement")
-        append = _Append(len(placed))
+        loop = asyncio.get_running_loop()
+        append = _Append(len(placed), loop.create_future(), loop.time() + self._ack_timeout)
         self._weight += weight
         try:
             for partition, records in placed.items():
                 self._enqueue(partition, _Share(append, records))
-            async with asyncio.timeout(self._ack_timeout):
-                await append.done
-        except TimeoutError as error:
-            self._producers.suspect()
-            raise LogUnavailable(f"Kafka did not acknowledge within {self._ack_timeout} s") from error
+            self._overdue.watch(append)
+            await append.done
         finally:
             self._weight -= weight
 
@@ -103,6 +160,7 @@ class KafkaAppender:
             if lane.task is not None:
                 lane.task.cancel()
         await self._producers.close()
+        self._overdue.stop()
 
     @property
     def acknowledged_at(self) -> float:
@@ -120,7 +178,7 @@ class KafkaAppender:
         try:
             while True:
                 await lane.wake.wait()
-                await asyncio.sleep(self._linger)
+                await self._beat.wait()
                 lane.wake.clear()
                 while lane.waiting:
                     await self._send(lane)
@@ -138,23 +196,37 @@ class KafkaAppender:
         if sharers := _pack(batch, lane.waiting):
             batch.close()
             session.hand_over(batch.record_count())
-            await self._hand_over(session, batch, lane.partition, sharers)
+            await self._hand_over(session, batch, lane, sharers)
+            await self._until_settled(lane)
 
-    async def _hand_over(self, session: Session, batch: Any, partition: TopicPartition, sharers: Sequence[_Append]) -> None:
+    async def _hand_over(self, session: Session, batch: Any, lane: _Lane, sharers: Sequence[_Append]) -> None:
+        partition = lane.partition
+        lane.settled.clear()
         try:
             acknowledged = await session.producer.send_batch(batch, partition.topic, partition=partition.partition)
         except FOREIGN as error:
-            self._settle(session, sharers, error)
+            self._settle(session, lane, sharers, error)
         else:
-            acknowledged.add_done_callback(lambda done: self._settle(session, sharers, _error_of(done)))
+            acknowledged.add_done_callback(lambda done: self._settle(session, lane, sharers, _error_of(done)))
 
-    def _settle(self, session: Session, sharers: Sequence[_Append], error: BaseException | None) -> None:
+    async def _until_settled(self, lane: _Lane) -> None:
+        """Let the next batch fill meanwhile. Not for ever: whoever waits for this one has given up by then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._ack_timeout):
+                await lane.settled.wait()
+
+    def _settle(self, session: Session, lane: _Lane, sharers: Sequence[_Append], error: BaseException | None) -> None:
+        lane.settled.set()
         self._producers.settled(session, error)
         for append in sharers:
             if error is None:
                 append.part_stored()
             else:
                 append.fail(unavailable("appending", error))
+
+    def _give_up(self, append: _Append) -> None:
+        append.fail(LogUnavailable(f"Kafka did not acknowledge within {self._ack_timeout} s"))
+        self._producers.suspect()
 
     @staticmethod
     def _fail(lane: _Lane, error: LogUnavailable) -> None:
