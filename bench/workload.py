@@ -1,12 +1,15 @@
-"""What the rules engine is given: twenty journeys, and customers who set them off.
+"""What the rules engine is given: twenty journeys of a shop, and customers who walk through it.
 
-Each customer registers and then does eight things; each sets off one journey. A cap of three messages lets about every third event
-become a message; the others become decisions with `frequency_cap` as their reason.
+Each customer registers and then does eight things: the commonest events of a shop, in the proportions of the clickstream in
+`examples/shop`, a kilobyte each. Four journeys listen to each type, each for its own department, and look at what the event says; about
+every third event enrols and becomes a decision, most of them a message (a cap of three stops some). An order ends what is open and
+recalls what was sent. That is several times as much as the example's rules make of its clickstream.
 """
 
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,12 @@ from services.contracts.codec import encode_event, key_of
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId, EventId
 
-JOURNEYS = 20
 ACTIONS = 8
 EVENTS_PER_CUSTOMER = 1 + ACTIONS
+_BROWSING = {"product.viewed": 6_851, "product.list_viewed": 6_521, "product.searched": 4_011, "product.added": 1_346, "cart.viewed": 1_204}
+_TYPES = {**_BROWSING, "order.completed": 470}
+_DEPARTMENTS = ("home", "kids", "garden", "tools", "books", "shoes", "sport", "beauty", "pets", "food", "toys")
+_WATCHED = _DEPARTMENTS[:4]
 _POLICY = """
 caps:
   - {max: 3, per: 30d, window: rolling, scope: all}
@@ -26,9 +32,9 @@ caps:
 consent: {email: opt_in}
 """
 _JOURNEY = """
-journey: journey-NN
+journey: NAME
 why: A benchmark.
-trigger: {event: shop.action_NN, where: event.total > 100 and event.currency == "RUB"}
+trigger: {event: TYPE, where: event.department == "DEPARTMENT" and event.total > 100 and event.currency == "RUB"}
 key: event.cart_id
 reentry: {after: 3d, from: exit}
 exit_on: [order.completed]
@@ -58,8 +64,13 @@ steps:
 
 def write_twenty_journeys(folder: Path) -> Path:
     """Write the rule set of the rules figure; return its folder."""
-    journeys = {f"journey-{n:02}": _JOURNEY.replace("NN", f"{n:02}") for n in range(JOURNEYS)}
+    journeys = dict(_journey(kind, department) for kind, department in product(_BROWSING, _WATCHED))
     return _write(folder, journeys, _POLICY)
+
+
+def _journey(kind: str, department: str) -> tuple[str, str]:
+    name = f"{kind.replace('.', '-').replace('_', '-')}-{department}"
+    return name, _JOURNEY.replace("NAME", name).replace("TYPE", kind).replace("DEPARTMENT", department)
 
 
 def write_one_message_an_event(folder: Path) -> Path:
@@ -89,9 +100,10 @@ def records(prefix: str, customers: int, seed: int) -> Iterator[tuple[bytes, byt
         yield _record(name, f"{name}-r", "customer.registered", registration(name), now)
     order = names * ACTIONS
     chance.shuffle(order)
-    for n, name in enumerate(order):
-        data = cart_event(n, now).posted["data"]
-        yield _record(name, f"{prefix}-{n}", f"shop.action_{chance.randrange(JOURNEYS):02}", data, now)
+    kinds = chance.choices(list(_TYPES), list(_TYPES.values()), k=len(order))
+    for n, (name, kind) in enumerate(zip(order, kinds, strict=True)):
+        data = {**cart_event(n, now).posted["data"], "department": chance.choice(_DEPARTMENTS)}
+        yield _record(name, f"{prefix}-{n}", kind, data, now)
 
 
 def _record(customer: str, event_id: str, kind: str, data: dict[str, Any], now: datetime) -> tuple[bytes, bytes]:

@@ -1,29 +1,39 @@
 """One ORM transaction an event: what rules would be if each event were a unit of work of SQLAlchemy's asynchronous session.
 
-The same tables and rows as Povod's (customer document, history, decision, every third time an outbox row, cursor), read by primary key,
-flushed and committed one event at a time. It is spared Kafka, decoding and deciding. `python -m bench.baselines.orm URL SECONDS`.
+The same events lead to the same rows as Povod's (customer document, history, decisions, outbox, cursor), read by primary key, flushed
+and committed one event at a time. It is spared Kafka, decoding, deciding (done before the clock starts) and the consent ledger.
+`python -m bench.baselines.orm URL SECONDS`.
 """
 
 import json
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import NamedTuple
 
 import uvloop
 from sqlalchemy import BigInteger
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from bench.samples import Sample, samples
+from bench.workload import records, write_twenty_journeys
+from services.contracts.codec import decode_event
+from services.contracts.ids import CustomerId
 from services.contracts.moments import to_micros
-from services.contracts.partitioning import bucket_of
+from services.rules import store
+from services.rules.core.document import CustomerDocument
+from services.rules.core.ruleset import Ruleset
+from services.rules.intake import Accepted
+from services.rules.loader.loading import load_directory
+from services.rules.turnover import Turnover
+from services.runtime.eventlog.port import Record
 
 TOPIC, PARTITION = "povod.events", 0
-EVENTS = 2_000
-DETAIL = json.dumps(
-    {"gates": [{"gate": name, "passed": True} for name in ("stage", "consent", "reachable", "quiet_hours", "frequency_cap")]}
-)
+BLOCKS, CUSTOMERS = 50, 20
+"""Customers come in blocks, so that however far it gets, registrations have their share."""
 
 
 class Base(DeclarativeBase):
@@ -105,64 +115,67 @@ class OutboxRow(Base):
     traceparent: Mapped[str | None]
 
 
-async def handle(session: AsyncSession, sample: Sample, every_third: bool) -> None:  # noqa: FBT001 - one caller
+class Unit(NamedTuple):
+    """What one event leads to."""
+
+    customer: store.CustomerRow
+    history: list[store.HistoryRow]
+    decisions: list[store.DecisionRow]
+    outbox: list[store.OutboxRow]
+
+
+def units(prefix: str) -> Iterator[Unit]:
+    """Decide the events of the workload, one by one, and give the rows of each."""
+    folder = Path(tempfile.mkdtemp(prefix="povod-bench-orm-"))
+    ruleset = load_directory(write_twenty_journeys(folder / "rules"), folder, lenient_templates=True).ruleset
+    for block in range(BLOCKS):
+        documents: dict[CustomerId, CustomerDocument] = {}
+        for _, value in records(f"{prefix}-{block}", CUSTOMERS, seed=block):
+            yield _decide(ruleset, documents, value)
+
+
+def _decide(ruleset: Ruleset, documents: dict[CustomerId, CustomerDocument], value: bytes) -> Unit:
+    event, now = decode_event(value), datetime.now(UTC)
+    known = {event.subject: documents[event.subject]} if event.subject in documents else {}
+    turnover = Turnover(ruleset, now, 0, known)
+    turnover.take(Accepted(Record(TOPIC, PARTITION, 0, None, value, (), now), event, value.decode()))
+    ((documents[event.subject], row),) = turnover.changed()
+    return Unit(row, turnover.history, turnover.decisions, turnover.outbox)
+
+
+async def handle(session: AsyncSession, unit: Unit, ruleset: str) -> None:
     """Read and write one event's rows."""
-    name = sample.key.decode()
-    now, bucket = to_micros(datetime.now(UTC)), bucket_of(name)
     cursor = await session.get_one(CursorRow, (TOPIC, PARTITION))
-    customer = await session.get(CustomerRow, (bucket, name))
+    row = unit.customer
+    customer = await session.get(CustomerRow, (row.bucket, row.customer))
     if customer is None:
-        customer = CustomerRow(bucket=bucket, customer=name, document='{"seq": 0, "recent": []}', updated_at=now)
-        session.add(customer)
-    document = json.loads(customer.document)
-    document["seq"] += 1
-    document["recent"] = [*document["recent"], sample.posted["id"]][-20:]
-    customer.document, customer.updated_at = json.dumps(document), now
-    shared = {"bucket": bucket, "customer": name, "seq": document["seq"], "decided_at": now, "ruleset": "0" * 64}
-    session.add(_history(sample, shared))
-    session.add(_decision(sample, shared))
+        session.add(CustomerRow(**row._asdict()))
+    else:
+        customer.document, customer.next_due_at, customer.updated_at = row.document, row.next_due_at, row.updated_at
+    for history in unit.history:
+        session.add(HistoryRow(**history._asdict(), decided_at=row.updated_at, ruleset=ruleset))
+    for decision in unit.decisions:
+        session.add(DecisionRow(**decision._asdict(), decided_at=row.updated_at, ruleset=ruleset))
     cursor.next_offset += 1
-    if every_third:
+    for command in unit.outbox:
         cursor.outbox_seq += 1
-        session.add(OutboxRow(partition=PARTITION, seq=cursor.outbox_seq, topic="povod.dispatch", key=name, value=sample.value.decode()))
-
-
-def _history(sample: Sample, shared: dict[str, Any]) -> HistoryRow:
-    return HistoryRow(
-        **shared, kind="event", input_id=sample.posted["id"], source="bench", type="cart.updated", payload=sample.value.decode()
-    )
-
-
-def _decision(sample: Sample, shared: dict[str, Any]) -> DecisionRow:
-    return DecisionRow(
-        **shared,
-        n=0,
-        journey="journey-00",
-        key=sample.posted["id"],
-        step="steps/0",
-        input_id=sample.posted["id"],
-        verdict="sent",
-        reason="ok",
-        channel="email",
-        message_id=sample.posted["id"],
-        detail=DETAIL,
-    )
+        session.add(OutboxRow(**{**command._asdict(), "partition": PARTITION, "seq": cursor.outbox_seq}))
 
 
 async def run(url: str, seconds: float) -> dict[str, float]:
     """Handle events for that long; return how many, and the time it took."""
     engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:", 1))
     sessions = async_sessionmaker(engine)
-    first = time.time_ns() // 1_000  # every run has customers of its own, as every round of Povod has
+    first = to_micros(datetime.now(UTC))  # every run has customers of its own, as every round of Povod has
     async with sessions.begin() as session:
         await session.merge(
             CursorRow(topic=TOPIC, partition=PARTITION, epoch=1, owner="orm", next_offset=0, outbox_seq=first, frontier_at=0)
         )
-    events = [each._replace(key=f"{first}-{n % 200}".encode()) for n, each in enumerate(samples(EVENTS))]
+    waiting = list(units(str(first)))
     began, count = time.monotonic(), 0
-    while time.monotonic() < began + seconds:
+    while time.monotonic() < began + seconds and count < len(waiting):
         async with sessions.begin() as session:
-            await handle(session, events[count % EVENTS], every_third=count % 3 == 0)
+            await handle(session, waiting[count], "0" * 64)
         count += 1
     took = time.monotonic() - began
     await engine.dispose()
