@@ -1,7 +1,8 @@
 """Identifiers as distinct types, and how the deterministic ones are made."""
 
+from hashlib import sha1
 from typing import NewType
-from uuid import UUID, uuid5
+from uuid import UUID
 
 CustomerId = NewType("CustomerId", str)
 """The shop's own name for a customer; the key of every topic. 1 to 255 characters."""
@@ -24,11 +25,20 @@ NAMESPACE = UUID("6f1f6a52-5a0c-5b8e-9c0e-2f0a5e6f7d01")
 """The namespace of all ids that Povod derives. Never change it: ids of stored messages hang on it."""
 
 
+def _uuid5(name: str) -> str:
+    """Return what `str(uuid.uuid5(NAMESPACE, name))` returns, in a third of its time: every decision makes two (RFC 9562, 5.5)."""
+    named = bytearray(sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    named[6] = named[6] & 0x0F | 0x50
+    named[8] = named[8] & 0x3F | 0x80
+    text = named.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def enrolment_id(journey: JourneyName, customer: CustomerId, key: str, trigger: EventId) -> EnrolmentId:
     """Name one enrolment: the same trigger event can never open two."""
-    return EnrolmentId(str(uuid5(NAMESPACE, f"enrolment\x1f{journey}\x1f{customer}\x1f{key}\x1f{trigger}")))
+    return EnrolmentId(_uuid5(f"enrolment\x1f{journey}\x1f{customer}\x1f{key}\x1f{trigger}"))
 
 
 def message_id(enrolment: EnrolmentId, step: StepId, visit: int, channel: Channel) -> MessageId:
     """Name one message: deciding the same step of the same visit again gives the same id."""
-    return MessageId(str(uuid5(NAMESPACE, f"message\x1f{enrolment}\x1f{step}\x1f{visit}\x1f{channel}")))
+    return MessageId(_uuid5(f"message\x1f{enrolment}\x1f{step}\x1f{visit}\x1f{channel}"))

@@ -12,11 +12,18 @@ LEFT_OUT = "left_out"
 """The field that names what was too big to keep."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
+_plain_encoder = msgspec.json.Encoder()
 
 
 def size_of(value: Any) -> int:
     """Return the encoded size in bytes."""
     return len(_encoder.encode(value))
+
+
+def fit_encoded(data: dict[str, Any]) -> msgspec.Raw:
+    """Return the JSON of what `fit` returns, with the fields in their own order."""
+    encoded = _plain_encoder.encode(data)
+    return msgspec.Raw(encoded if len(encoded) <= MAX_DATA_BYTES else _plain_encoder.encode(fit(data)))
 
 
 def fit(data: dict[str, Any], limit: int = MAX_DATA_BYTES) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from services.contracts.ids import Channel, ContentHash, CustomerId, EnrolmentId
 from services.contracts.messages import Kind
 
 SCHEMA_VERSION = 1
+_NO_DATA = msgspec.Raw(b"{}")
 
 
 class Consent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -91,7 +92,8 @@ class Enrolment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One passage through a journey, on the version with which it began.
 
     `step` is where the flow stands (empty: it has ended and is kept only for its `pending` messages), `due_at` when it goes on.
-    `trigger` is the enrolling event's data (at most 16 KB; the biggest values are left out beyond that).
+    `trigger` is the enrolling event's data as JSON (at most 16 KB; the biggest values are left out beyond that): most decisions copy it
+    from one version of the document to the next, and few look into it, by `trigger_data`.
     """
 
     id: EnrolmentId
@@ -103,12 +105,16 @@ class Enrolment(msgspec.Struct, frozen=True, omit_defaults=True):
     trigger_type: str = ""
     trigger_source: str = ""
     key: str = ""
-    trigger: dict[str, Any] = {}
+    trigger: msgspec.Raw = _NO_DATA
     step: StepId = StepId("")
     due_at: datetime | None = None
     deferred: tuple[Deferred, ...] = ()  # at most one of the flow and one a pending message
     pending: tuple[Pending, ...] = ()  # at most one a send step; dropped at the outcome or at expiry
     traceparent: str | None = None
+
+    def trigger_data(self) -> dict[str, Any]:
+        """Return the enrolling event's data; a new value each time."""
+        return _data_decoder.decode(self.trigger)
 
 
 class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -145,6 +151,7 @@ class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(CustomerDocument)
+_data_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class _Version(msgspec.Struct):

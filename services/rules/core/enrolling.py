@@ -6,7 +6,7 @@ from typing import Any
 from services.contracts.decisions import Reason, Verdict
 from services.contracts.events import Event
 from services.contracts.ids import EventId, StepId, enrolment_id
-from services.rules.core.bounds import fit, key_text
+from services.rules.core.bounds import fit_encoded, key_text
 from services.rules.core.document import Enrolment, Entry
 from services.rules.core.flow import go_to
 from services.rules.core.gates import ENTRANCE_GATES, Entrance
@@ -72,7 +72,7 @@ def _open(turn: Turn, entrance: Entrance) -> None:
         trigger_type=entrance.trigger_type,
         trigger_source=entrance.trigger_source,
         key=key,
-        trigger=fit(entrance.trigger),
+        trigger=fit_encoded(entrance.trigger),
         traceparent=turn.event.traceparent if turn.event is not None else None,
     )
     turn.enrolled.append(journey.name)

@@ -1,6 +1,6 @@
 """Exit events that were seen, so that a trigger that is older but arrives later opens nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +14,11 @@ _MAX_JOURNEYS = 200
 _MAX_DATA_BYTES = 2_048
 
 
-def exit_matches(turn: Turn, rule: ExitOn, trigger: dict[str, Any]) -> bool:
-    """Say whether this turn's event is that exit for an enrolment with that trigger."""
+def exit_matches(turn: Turn, rule: ExitOn, trigger: Callable[[], dict[str, Any]]) -> bool:
+    """Say whether this turn's event is that exit for an enrolment with that trigger (asked for its data where there is a `where`)."""
     if turn.event is None or rule.event != turn.event.type:
         return False
-    return rule.where is None or bool(rule.where(turn.scope(trigger)))
+    return rule.where is None or bool(rule.where(turn.scope(trigger())))
 
 
 def remember_exit(turn: Turn, journey: Journey) -> None:
@@ -28,7 +28,7 @@ def remember_exit(turn: Turn, journey: Journey) -> None:
             continue
         if _asks_for_trigger(rule):
             _note(turn, journey, SeenExit(turn.happened_at, number, fit(turn.event.data, _MAX_DATA_BYTES)))
-        elif exit_matches(turn, rule, {}):
+        elif exit_matches(turn, rule, dict):
             _note(turn, journey, SeenExit(turn.happened_at, number))
 
 
@@ -52,17 +52,20 @@ def _newest(exits: Mapping[Any, Any], count: int) -> dict[Any, Any]:
     return dict(list(exits.items())[-count:])
 
 
-def exit_seen_after(turn: Turn, journey: Journey, triggered_at: datetime, trigger: dict[str, Any]) -> datetime | None:
-    """Return when an exit of the journey happened that is later than the trigger, `None` where none was seen."""
+def exit_seen_after(turn: Turn, journey: Journey, triggered_at: datetime, trigger: Callable[[], dict[str, Any]]) -> datetime | None:
+    """Return when an exit of the journey happened that is later than the trigger, `None` where none was seen.
+
+    `trigger` gives the trigger's data; it is asked only where a `where` looks into it.
+    """
     for seen in turn.document.exits.get(journey.name, ()):
         if seen.at > triggered_at and seen.rule < len(journey.exit_on) and _holds(turn, journey.exit_on[seen.rule], seen, trigger):
             return seen.at
     return None
 
 
-def _holds(turn: Turn, rule: ExitOn, seen: SeenExit, trigger: dict[str, Any]) -> bool:
+def _holds(turn: Turn, rule: ExitOn, seen: SeenExit, trigger: Callable[[], dict[str, Any]]) -> bool:
     if seen.data is None or rule.where is None:
         return True
-    scope = turn.scope(trigger)
+    scope = turn.scope(trigger())
     scope.see(seen.data, "", rule.event, seen.at, "")
     return bool(rule.where(scope))

@@ -20,11 +20,13 @@ def apply_exits(turn: Turn, event: Event) -> None:
 
     An event that happened before an enrolment's trigger does not end it, whenever it arrives.
     """
+    if event.type not in turn.ruleset.exit_types:
+        return
     for enrolment in _in_order(turn.document.enrolments):
         journey = turn.ruleset.versions.get(enrolment.version)
         if journey is None or turn.happened_at < enrolment.triggered_at:
             continue
-        if any(exit_matches(turn, rule, enrolment.trigger) for rule in journey.exit_on):
+        if any(exit_matches(turn, rule, enrolment.trigger_data) for rule in journey.exit_on):
             _leave(turn, enrolment, event)
     for journey in turn.ruleset.exits_by_event.get(event.type, ()):
         remember_exit(turn, journey)

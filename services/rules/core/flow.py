@@ -61,8 +61,9 @@ def _at(enrolment: Enrolment, step: StepId, due_at: datetime | None) -> Enrolmen
 
 
 def _holds(turn: Turn, enrolment: Enrolment, condition: Any) -> bool:
-    scope = turn.scope(enrolment.trigger)
-    scope.see(enrolment.trigger, enrolment.trigger_id, enrolment.trigger_type, enrolment.triggered_at, enrolment.trigger_source)
+    trigger = enrolment.trigger_data()
+    scope = turn.scope(trigger)
+    scope.see(trigger, enrolment.trigger_id, enrolment.trigger_type, enrolment.triggered_at, enrolment.trigger_source)
     return bool(condition(scope))
 
 

@@ -57,6 +57,7 @@ def build_ruleset(  # noqa: PLR0913 - one argument a file of the rule set
         programs={version: flatten(journey) for version, journey in versions.items()},
         moves_by_event=_index((event, move) for move in lifecycle.transitions for event in move.on),
         silent_moves=tuple(move for move in lifecycle.transitions if move.inactive is not None),
+        exit_types=frozenset(exit_on.event for journey in versions.values() for exit_on in journey.exit_on),
         slot_memory=max((_LEAST_MEMORY, policy.min_gap or _LEAST_MEMORY, *(_reach(cap.per, cap.calendar_unit) for cap in policy.caps))),
     )
 

@@ -196,7 +196,8 @@ class Ruleset(msgspec.Struct, frozen=True):
     `templates` maps a template's name to its content hash and languages. `passive_types` are event types that do not count as
     activity. `assume_contactable` treats a missing address or consent as given (`povod simulate --assume-contactable`).
     `programs` holds the flattened steps of every journey in `versions`, `slot_memory` how long caps and gap look back;
-    `moves_by_event` and `silent_moves` are the lifecycle's transitions by what causes them.
+    `moves_by_event` and `silent_moves` are the lifecycle's transitions by what causes them, `exit_types` every event type that is an
+    exit of a journey in `versions`.
     """
 
     hash: ContentHash
@@ -214,3 +215,4 @@ class Ruleset(msgspec.Struct, frozen=True):
     moves_by_event: Mapping[str, tuple[Transition, ...]] = {}
     silent_moves: tuple[Transition, ...] = ()
     slot_memory: timedelta = timedelta(days=30)
+    exit_types: frozenset[str] = frozenset()

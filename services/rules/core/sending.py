@@ -178,7 +178,7 @@ def _message_id(candidate: Candidate, channel: Channel) -> MessageId:
 
 def _context(document: CustomerDocument, candidate: Candidate) -> dict[str, Any]:
     """Return what the template may use: `customer`, `event` (also as `trigger`: the enrolling event's data) and `journey`."""
-    trigger = candidate.enrolment.trigger
+    trigger = candidate.enrolment.trigger_data()
     return {
         "customer": fit({**document.traits, "id": document.customer}),
         "event": trigger,

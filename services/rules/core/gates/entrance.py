@@ -68,7 +68,7 @@ def keyed(turn: Turn, entrance: Entrance) -> Answer:  # noqa: ARG001 - the gates
 
 def exited_before(turn: Turn, entrance: Entrance) -> Answer:
     """Refuse where an exit event that happened after the trigger has been seen already: the reason to write is gone."""
-    seen_at = exit_seen_after(turn, entrance.journey, entrance.triggered_at, entrance.trigger)
+    seen_at = exit_seen_after(turn, entrance.journey, entrance.triggered_at, lambda: entrance.trigger)
     return Answer("exited") if seen_at is None else Answer("exited", Reason.EXITED, seen={"exit_at": seen_at.isoformat()})
 
 

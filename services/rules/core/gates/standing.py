@@ -20,5 +20,5 @@ def stage(turn: Turn, candidate: Candidate) -> Answer:
 
 def not_exited(turn: Turn, candidate: Candidate) -> Answer:
     """Refuse where an exit of the journey was seen after the trigger (it ended the enrolment; a safeguard for what was deferred)."""
-    seen_at = exit_seen_after(turn, candidate.journey, candidate.enrolment.triggered_at, candidate.enrolment.trigger)
+    seen_at = exit_seen_after(turn, candidate.journey, candidate.enrolment.triggered_at, candidate.enrolment.trigger_data)
     return Answer("exited") if seen_at is None else Answer("exited", Reason.EXITED, seen={"exit_at": seen_at.isoformat()})
