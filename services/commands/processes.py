@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from services.ingest.server import IngestServer
 
 RULES_POLL = timedelta(milliseconds=200)
+RELAY_PATIENCE = timedelta(seconds=10)
+"""How long a relay waits for the log's acknowledgement before it publishes again."""
 _log = structlog.get_logger()
 
 
@@ -127,9 +129,15 @@ async def run_ingest(settings: Settings) -> None:
         await run_services([*publishing, *services], stop=stop, health=health)
 
 
+def patient(settings: Settings) -> Settings:
+    """Return settings that give the log time: nobody waits for an answer here, and giving up early only publishes twice."""
+    log = settings.log.model_copy(update={"ack_timeout": max(settings.log.ack_timeout, RELAY_PATIENCE)})
+    return settings.model_copy(update={"log": log})
+
+
 async def run_rules(settings: Settings) -> None:
     """Run the rules engine until told to stop."""
-    async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
+    async with stopping_on_signals() as stop, opened(patient(settings), SystemClock()) as chassis:
         _, publishing = relays(chassis)
         health = health_of(chassis)
         await run_services([*publishing, *rules_services(chassis), *health_services(chassis, health)], stop=stop, health=health)
@@ -137,7 +145,7 @@ async def run_rules(settings: Settings) -> None:
 
 async def run_dispatch(settings: Settings) -> None:
     """Run the delivery until told to stop."""
-    async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
+    async with stopping_on_signals() as stop, opened(patient(settings), SystemClock()) as chassis:
         relay, publishing = relays(chassis)
         health = health_of(chassis)
         services = dispatch_services(chassis, relay)

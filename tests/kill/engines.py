@@ -50,9 +50,9 @@ def _settings(folder: Path, smtp_port: int, http_port: int) -> dict[str, str]:
     }
 
 
-async def kafka_engine(folder: Path, smtp_port: int) -> Engine:
-    """Prepare fresh topics and a fresh database on the servers of `POVOD_TEST_KAFKA` and `POVOD_TEST_DATABASE_URL`."""
-    bootstrap, server_url = os.environ["POVOD_TEST_KAFKA"], os.environ["POVOD_TEST_DATABASE_URL"]
+async def kafka_engine(folder: Path, smtp_port: int, servers: Mapping[str, str] = os.environ) -> Engine:
+    """Prepare fresh topics and a fresh database on the servers that `POVOD_TEST_KAFKA` and `POVOD_TEST_DATABASE_URL` name."""
+    bootstrap, server_url = servers["POVOD_TEST_KAFKA"], servers["POVOD_TEST_DATABASE_URL"]
     await remove_topics(bootstrap)
     environment = _settings(folder, smtp_port, http_port := free_port()) | {
         "POVOD_LOG__KIND": "kafka",
