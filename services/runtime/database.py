@@ -4,8 +4,9 @@ Hot statements are `text()` with array parameters (`services.runtime.bulk`); the
 (`services.contracts.moments`).
 """
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from services.contracts.errors import PovodError
-from services.runtime.database_errors import translation_of
+from services.runtime.database_errors import leaves_doubt, translation_of
 
 Dialect = Literal["sqlite", "postgresql"]
 PATIENCE = timedelta(seconds=15)
@@ -90,6 +91,10 @@ class Database:
                 at_the_edge = False
                 try:
                     yield connection
+                except Exception as error:
+                    if leaves_doubt(error):
+                        await connection.invalidate(error)
+                    raise
                 finally:
                     await self._let_go(connection)
                 at_the_edge = True
@@ -105,6 +110,21 @@ class Database:
             await connection.run_sync(lambda sync: sync.detach())
 
 
+class _RollingBack(sqlite3.Connection):
+    """A connection whose closing ends its transaction, whatever still refers to it.
+
+    Python closes by `sqlite3_close_v2`: as long as a cursor of an interrupted statement lives (in a traceback, say), the closed
+    connection goes on as a "zombie" and keeps its locks. A rollback takes effect under open cursors too.
+    https://www.sqlite.org/c3ref/close.html
+    """
+
+    def close(self) -> None:
+        """Roll back, then close; harmless twice."""
+        with suppress(sqlite3.ProgrammingError):  # closed before
+            self.rollback()
+        super().close()
+
+
 def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
     engine = create_async_engine(
         url.replace("sqlite:", "sqlite+aiosqlite:", 1),
@@ -113,6 +133,7 @@ def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=60,
         hide_parameters=True,
+        connect_args={"factory": _RollingBack},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

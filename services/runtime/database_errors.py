@@ -16,6 +16,7 @@ _UNUSABLE_STATES = ("28", "3D", "3F", "42", "0A", "F0", "XX")
 """No right to enter, no such database or schema, unknown table or column, damage."""
 _TRANSIENT_NAMES = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_INTERRUPT", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
 _UNUSABLE_NAMES = ("SQLITE_ERROR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
+_UNSTORABLE = (UnicodeEncodeError, OverflowError)
 
 
 def translation_of(error: BaseException, *, at_the_edge: bool) -> PovodError | None:
@@ -29,9 +30,20 @@ def translation_of(error: BaseException, *, at_the_edge: bool) -> PovodError | N
         return DatabaseUnavailable(f"the database could not be reached: {error}")
     if isinstance(error, OSError) and (at_the_edge or _was_raised_by_driver(error)):
         return DatabaseUnavailable(f"the database could not be reached: {str(error) or 'it did not answer in time'}")
-    if isinstance(error, (UnicodeEncodeError, OverflowError)):
+    if isinstance(error, _UNSTORABLE):
         return DatabaseRefused(f"no database can store this: {error}", code="database_refused")
+    if leaves_doubt(error):
+        return DatabaseUnavailable(f"the connection was lost to its own driver: {error}")
     return None
+
+
+def leaves_doubt(error: BaseException) -> bool:
+    """Say whether the driver stopped in the middle (its time-out, its own fault): the connection must not be used any more.
+
+    asyncpg then cancels the statement behind our back, and who uses the connection meanwhile meets "cannot switch to state ..., another
+    operation is in progress" (`InternalClientError`, which is no error of the DBAPI).
+    """
+    return not isinstance(error, (*_UNSTORABLE, exc.SQLAlchemyError, PovodError)) and _was_raised_by_driver(error)
 
 
 def _of_driver(error: exc.DBAPIError) -> PovodError:

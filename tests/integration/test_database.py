@@ -4,6 +4,7 @@ import asyncio
 import gc
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from services.runtime.database import Database
 
 COUNT = text("SELECT count(*) FROM holds")
 INSERT = text("INSERT INTO holds (scope, name, held_at, held_by) VALUES ('all', :name, 0, 'test')")
+
+PROCESS = text("SELECT pg_backend_pid()")
 
 
 async def insert(database: Database, name: str) -> None:
@@ -61,6 +64,36 @@ async def test_cancelling_at_any_moment_leaves_the_database_usable(database: Dat
     certain = sum(1 for each in ended if each is None)
     await asyncio.gather(*(insert(database, f"after-{n}") for n in range(20)))
     assert certain + 20 <= await count(database) <= 60
+
+
+@pytest.mark.postgres
+async def test_a_connection_whose_statement_took_too_long_is_not_used_again(postgres_url: str) -> None:
+    """The next transaction runs on another connection, at once: the driver may still be cancelling on the old one."""
+    database = Database(postgres_url, pool_size=1, patience=timedelta(milliseconds=200))
+    async with database.reading() as connection:
+        first = (await connection.execute(PROCESS)).scalar_one()
+    with pytest.raises(DatabaseUnavailable):
+        await _execute(database, "SELECT pg_sleep(:x)", {"x": 20.0})
+    async with asyncio.timeout(1), database.reading() as connection:
+        second = (await connection.execute(PROCESS)).scalar_one()
+    assert first != second
+    await database.close()
+
+
+async def test_an_exception_of_the_block_keeps_the_connection(database: Database) -> None:
+    """Only what the driver raises costs a connection."""
+    connections: list[object] = []
+    for error in (ValueError("the block's own"), TimeoutError("the block's own")):
+        with pytest.raises(type(error)):
+            await _note_and_raise(database, connections, error)
+    assert len(connections) == 2
+    assert connections[0] is connections[1]
+
+
+async def _note_and_raise(database: Database, connections: list[object], error: Exception) -> None:
+    async with database.transaction() as connection:
+        connections.append((await connection.get_raw_connection()).driver_connection)
+        raise error
 
 
 @pytest.mark.parametrize(
