@@ -60,7 +60,7 @@ async def _running(chassis: Chassis, clock: FrozenClock) -> AsyncIterator[Live]:
     health = health_of(chassis)
     relay, publishing = relays(chassis)
     receiving, server = ingest_services(chassis, health, relay)
-    services = [*publishing, *receiving, *rules_services(chassis, poll_timeout=POLL), *dispatch_services(chassis, relay)]
+    services = [*publishing, *receiving, *rules_services(chassis, health, poll_timeout=POLL), *dispatch_services(chassis, relay)]
     stop = asyncio.Event()
     stepper = Stepper(clock, chassis.database, Drain(chassis.database, chassis.log), poll_seconds=0.001)
     http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", headers={"Authorization": f"Bearer {key}"}, timeout=30)

@@ -22,6 +22,8 @@ from services.runtime.telemetry.logs import configure_logging
 from services.runtime.telemetry.metrics import Metrics, process_metrics
 
 _log = structlog.get_logger()
+ONLY_PROCESS = "serve"
+"""The name of the one process on an embedded log."""
 
 
 @dataclass(frozen=True)
@@ -62,5 +64,11 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Chassis]:
 
 
 def process_name(settings: Settings) -> str:
-    """Return the instance's name from the settings, else one of this host and process."""
+    """Return the instance's name from the settings, else one of this host and process.
+
+    The embedded log's lock file lets one process in: there the name is always the same, and what a killed process held is given up
+    when the next one starts.
+    """
+    if settings.log.kind == "embedded":
+        return settings.log.instance or ONLY_PROCESS
     return settings.log.instance or f"{socket.gethostname()}-{os.getpid()}"

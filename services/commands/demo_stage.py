@@ -107,7 +107,7 @@ async def _serving(
     address = f"http://127.0.0.1:{server.port}"
     # Only now is the port known that the unsubscribe links must name.
     public = dataclasses.replace(chassis, settings=_with_address(settings, address))
-    services = [*publishing, *receiving, *rules_services(chassis, poll_timeout=_POLL), *dispatch_services(public, relay)]
+    services = [*publishing, *receiving, *rules_services(chassis, health, poll_timeout=_POLL), *dispatch_services(public, relay)]
     stop = asyncio.Event()
     stepper = Stepper(clock, database, Drain(database, chassis.log), poll_seconds=_DRAIN_POLL_SECONDS)
     async with asyncio.TaskGroup() as group, httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {key}"}) as http:

@@ -58,8 +58,8 @@ def ingest_services(chassis: Chassis, health: HealthState, relay: EventOutboxRel
     return [Service("keys", keys.run), Service("ingest", server.run)], server
 
 
-def rules_services(chassis: Chassis, *, poll_timeout: timedelta = RULES_POLL) -> list[Service]:
-    """Return the rules engine's services."""
+def rules_services(chassis: Chassis, health: HealthState, *, poll_timeout: timedelta = RULES_POLL) -> list[Service]:
+    """Return the rules engine's services; the process is ready once a rule set is active and a partition assigned."""
     from services.rules.service import RulesService
 
     rules = RulesService(
@@ -71,6 +71,7 @@ def rules_services(chassis: Chassis, *, poll_timeout: timedelta = RULES_POLL) ->
         poll_timeout=poll_timeout,
         owner=chassis.name,
     )
+    health.wait_for("rules", rules.not_ready_because)
     return [Service("rules", rules.run)]
 
 
@@ -140,7 +141,7 @@ async def run_rules(settings: Settings) -> None:
     async with stopping_on_signals() as stop, opened(patient(settings), SystemClock()) as chassis:
         _, publishing = relays(chassis)
         health = health_of(chassis)
-        await run_services([*publishing, *rules_services(chassis), *health_services(chassis, health)], stop=stop, health=health)
+        await run_services([*publishing, *rules_services(chassis, health), *health_services(chassis, health)], stop=stop, health=health)
 
 
 async def run_dispatch(settings: Settings) -> None:
@@ -164,7 +165,7 @@ async def run_serve(settings: Settings) -> None:
         services = [
             *publishing,
             *dispatch_services(chassis, relay),
-            *rules_services(chassis),
+            *rules_services(chassis, health),
             Service("rules-watcher", watcher.run),
             *receiving,
             *health_services(chassis, health),

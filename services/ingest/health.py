@@ -18,7 +18,7 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether requests may be sent here, and what each check said: `ok`, `failing` or `silent`."""
+    """Whether requests may be sent here, and what each check said: `ok`, `failing`, `silent` or what it waits for."""
 
     ready: bool
     checks: dict[str, str]

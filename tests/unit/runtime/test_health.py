@@ -41,6 +41,15 @@ async def test_every_check_is_named_with_its_answer() -> None:
     assert await health.readiness() == (False, {"a": "ok", "b": "failing", "c": "silent", "d": "failing"}, False)
 
 
+async def test_a_part_says_what_it_waits_for() -> None:
+    """What a part waits for stands in the answer, and the process is unready until it waits for nothing."""
+    reasons: list[str | None] = ["no rule set is active yet", None]
+    health = HealthState({"a": good})
+    health.wait_for("rules", lambda: reasons.pop(0))
+    assert await health.readiness() == (False, {"a": "ok", "rules": "no rule set is active yet"}, False)
+    assert await health.readiness() == (True, {"a": "ok", "rules": "ok"}, False)
+
+
 async def test_ready_until_draining() -> None:
     """Healthy checks are not enough once the process drains."""
     health = HealthState({"a": good})
