@@ -69,12 +69,14 @@ class Turnover:
             self._due[customer] = due_at_of(document)
 
     def uncertain(self, accepted: Iterable[Accepted]) -> list[InputKey]:
-        """Return the events of which only history knows whether they are new."""
-        events = (each.event for each in accepted)
+        """Return the events of which only history knows whether they are new, or will by the time it is their turn in this batch."""
+        events = [each.event for each in accepted]
+        arriving = Counter(event.subject for event in events)
         return [
             InputKey(event.subject, event.source, event.id)
             for event in events
-            if (document := self._documents.get(event.subject)) is not None and needs_history_lookup(document, event)
+            if (document := self._documents.get(event.subject)) is not None
+            and needs_history_lookup(document, event, arriving[event.subject])
         ]
 
     def note_known(self, keys: Iterable[InputKey]) -> None:

@@ -9,20 +9,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.authoring.simulate import simulate
 from services.contracts.codec import encode_event
 from services.contracts.errors import DatabaseUnavailable, DeadLetterLimitReached, LogUnavailable
 from services.contracts.events import Event
+from services.contracts.ids import JourneyName
 from services.contracts.messages import Message
 from services.contracts.partitioning import partition_of
+from services.rules.loader import load_directory
 from services.runtime import cursors
 from services.runtime.database import Database
 from services.runtime.eventlog.port import TopicPartition
 from tests.builders import HOUR, NOON, make_event
-from tests.rules_desk import EVENTS, PARTITIONS, Desk, InputRow, LedgerRow, opened_desk
+from tests.rules_desk import EVENTS, PARTITIONS, Desk, InputRow, LedgerRow, lay_out, opened_desk
 
 MINUTE = timedelta(minutes=1)
 LATER = 12 * HOUR
@@ -320,6 +324,26 @@ async def test_a_busy_customers_retry_is_found_in_the_history(desk: Desk) -> Non
     found = [row.input_id for row in await desk.history() if row.kind == "event"]
     assert len(found) == 1_301
     assert found[-1] == "new"
+
+
+async def test_a_retry_that_its_own_batch_makes_the_document_forget_is_found(desk: Desk) -> None:
+    """With 1,000 ids remembered, five new events push out the oldest, and its retry behind them is a no-op, live as in `simulate`."""
+    known = [order(), *(viewed(n) for n in range(1, 1_000))]
+    retried = [*(viewed(n) for n in range(1_000, 1_005)), msgspec.structs.replace(known[0], receivedtime=NOON + HOUR)]
+    await desk.append(known)
+    await desk.work_off()
+    await desk.append(retried)
+    await desk.work_off()
+    inputs = [row.input_id for row in await desk.history() if row.kind == "event"]
+    assert inputs == [event.id for event in [*known, *retried[:-1]]]
+    figures = simulate([*known, *retried], load_directory(*lay_out(desk.folder)).ruleset)
+    assert [row.journey for row in await desk.ledger()] == ["thanks"]
+    assert figures.journeys[JourneyName("thanks")].enrolled == 1
+
+
+def viewed(n: int, customer: str = "c0") -> Event:
+    """Return a page that was viewed n seconds after noon."""
+    return make_event("page.viewed", id=f"v{n}", at=NOON + n * timedelta(seconds=1), customer=customer)
 
 
 async def test_outbox_rows_are_published_in_order_and_deleted(desk: Desk) -> None:

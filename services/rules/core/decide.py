@@ -17,7 +17,7 @@ from services.rules.core.inputs import EventInput, Input
 from services.rules.core.lifecycle import enter_lifecycle, move_on_event, move_on_silence
 from services.rules.core.outcomes import apply_consent, apply_outcome
 from services.rules.core.profile import note_zone, update_profile
-from services.rules.core.recent import digest_of, is_uncertain, remember, remembers
+from services.rules.core.recent import digest_of, is_uncertain, overflows, remember, remembers
 from services.rules.core.ruleset import Ruleset
 from services.rules.core.sending import send_candidates
 from services.rules.core.turn import Turn
@@ -45,12 +45,13 @@ def decide(document: CustomerDocument, given: Input, ruleset: Ruleset, now: date
     return _close(turn)
 
 
-def needs_history_lookup(document: CustomerDocument, event: Event) -> bool:
+def needs_history_lookup(document: CustomerDocument, event: Event, arriving: int = 1) -> bool:
     """Say whether the document can't know if this event is a duplicate: the customer is so busy that ids of the last 48 h were forgotten.
 
-    The shell then asks `history` for (source, id) before it calls `decide`.
+    The shell then asks `history` for (source, id) before it calls `decide`. With `arriving`, the number of the customer's events that
+    are to be decided together, true also where deciding the others may have the document forget this one's id.
     """
-    return is_uncertain(document, event)
+    return is_uncertain(document, event) or (arriving > 1 and overflows(document, arriving))
 
 
 def _close(turn: Turn) -> tuple[CustomerDocument, Outcome]:

@@ -56,6 +56,11 @@ def is_uncertain(document: CustomerDocument, event: Event) -> bool:
     return lost_at is not None and lost_at > event.receivedtime - MEMORY and not remembers(document, digest_of(event), event.receivedtime)
 
 
+def overflows(document: CustomerDocument, arriving: int) -> bool:
+    """Say whether ids may be forgotten while `arriving` more events of the customer are decided."""
+    return len(document.recent) // _SIZE + arriving > MAX_RECORDS
+
+
 def _time_at(recent: bytes, start: int) -> int:
     seconds: int = _SECONDS.unpack_from(recent, start + _HASH)[0]
     return seconds
