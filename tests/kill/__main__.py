@@ -7,10 +7,12 @@ import secrets
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from services.commands.draining import Drain
+from services.contracts.errors import Retryable
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from services.runtime.eventlog.opening import open_log
@@ -79,10 +81,19 @@ async def settle(engine: engines.Engine, database: Database) -> None:
     await log.start()
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            await asyncio.sleep(3.0)
-            await Drain(database, log).wait(clock.now(), poll_seconds=0.2)
+            drain = Drain(database, log)
+            while not await is_drained(drain, clock.now()):  # noqa: ASYNC110 - other processes are waited for
+                await asyncio.sleep(0.5)
     finally:
         await log.close()
+
+
+async def is_drained(drain: Drain, now: datetime) -> bool:
+    """Ask; servers that are still busy with what was done to them may not answer at once."""
+    try:
+        return await drain.is_complete(now)
+    except Retryable:
+        return False
 
 
 async def run(arguments: argparse.Namespace, folder: Path) -> list[str]:
@@ -118,9 +129,10 @@ def closing_figures(attack: Attack, evidence: compare.Evidence) -> str:
     figures = compare.figures(evidence, attack.sink.delivered)
     return (
         f"kills={attack.fleet.kills} zombies={attack.zombies.rounds} in_transaction={attack.zombies.caught}"
-        f" rolled_back={attack.zombies.noticed()} fenced={attack.fleet.count_in_logs('partition.fenced')}"
+        f" commits_refused={attack.zombies.refused} fenced={attack.fleet.count_in_logs('partition.fenced')}"
         f" acknowledged={len(attack.load.acknowledged)} history={figures.events} decisions={figures.decisions}"
-        f" messages={figures.messages} twice={figures.twice} unsent={figures.unsent} unsubscribed={len(attack.race.acknowledged_at)}"
+        f" messages={figures.messages} twice={figures.twice} unsent={figures.unsent}"
+        f" unsubscribed={len(attack.race.acknowledged_at)} raced={attack.race.messages(evidence)}"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import text
 
+from services.contracts.moments import from_micros
 from services.runtime.database import Database
 from tests.kill.model import HistoryRow, LedgerRow, replay
 
@@ -50,9 +51,10 @@ async def gather(database: Database) -> Evidence:
 
 
 def _history_row(row: Any) -> HistoryRow:
+    now = from_micros(row.decided_at)
     if row.kind == "event":
-        return HistoryRow(row.customer, row.seq, msgspec.json.decode(row.payload), None)
-    return HistoryRow(row.customer, row.seq, None, datetime.fromisoformat(msgspec.json.decode(row.payload)["due_at"]))
+        return HistoryRow(row.customer, row.seq, now, msgspec.json.decode(row.payload), None)
+    return HistoryRow(row.customer, row.seq, now, None, datetime.fromisoformat(msgspec.json.decode(row.payload)["due_at"]))
 
 
 def findings(evidence: Evidence, acknowledged: AbstractSet[str], delivered: Mapping[str, int]) -> Iterator[str]:

@@ -67,6 +67,6 @@ class Fleet:
                 process.wait()
         self._running.clear()
 
-    def count_in_logs(self, text: str) -> int:
-        """Return how many log lines hold `text`."""
-        return sum(path.read_text(errors="replace").count(text) for path in self._folder.glob("*.log"))
+    def count_in_logs(self, text: str, name: str = "*") -> int:
+        """Return how often `text` stands in the logs, or in one process's."""
+        return sum(path.read_text(errors="replace").count(text) for path in self._folder.glob(f"{name}.log"))

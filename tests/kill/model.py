@@ -5,19 +5,23 @@ hold, in order.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 WAIT = timedelta(seconds=2)
 CAP = 4
+CAP_WINDOW = timedelta(seconds=10)
+ANY_TIME = datetime.max.replace(tzinfo=UTC)
+"""When a message goes out of which nothing was reported yet: no window can exclude it (it is valid for a day)."""
 FREEING = {"message.failed", "message.refused", "message.recalled", "message.expired"}
 
 
 class HistoryRow(NamedTuple):
-    """One input as `history` has it; `event` is None for a timer, whose `due_at` is set."""
+    """One input as `history` has it; `event` is None for a timer, whose `due_at` is set. `now` is when it was decided."""
 
     customer: str
     seq: int
+    now: datetime
     event: dict[str, Any] | None
     due_at: datetime | None
 
@@ -49,7 +53,7 @@ class Customer:
         self.carts: dict[str, Cart] = {}
         self.keys_seen: dict[str, set[str]] = {"cart": set(), "thanks": set()}
         self.last_order_at: datetime | None = None
-        self.slots: set[str] = set()
+        self.slots: dict[str, datetime] = {}
 
     def decide(self, row: HistoryRow) -> Iterator[LedgerRow]:
         """Apply one input and say what the ledger must hold for it."""
@@ -62,7 +66,9 @@ class Customer:
         elif kind == "povod.consent":
             self.subscribed = data["state"] == "subscribed"
         elif kind in FREEING:
-            self.slots.discard(data["message_id"])
+            self.slots.pop(data["message_id"], None)
+        elif kind == "message.sent" and data["message_id"] in self.slots:
+            self.slots[data["message_id"]], _ = _times(row)
         elif kind == "product.added":
             yield from self._added(row, data["session_id"])
         elif kind == "order.completed":
@@ -106,7 +112,7 @@ class Customer:
             return _ledger(row, journey, key, "skipped", "consent")
         if not self.has_address:
             return _ledger(row, journey, key, "skipped", "unreachable")
-        if len(self.slots) >= CAP:
+        if sum(sent_at > row.now - CAP_WINDOW for sent_at in self.slots.values()) >= CAP:
             return _ledger(row, journey, key, "skipped", "frequency_cap")
         return _ledger(row, journey, key, "sent", "ok")
 
@@ -133,5 +139,5 @@ def replay(history: Iterable[HistoryRow], message_ids: dict[tuple[str, int, str,
         customer = customers.setdefault(row.customer, Customer())
         for decision in customer.decide(row):
             if decision.verdict == "sent":
-                customer.slots.add(message_ids.get(decision[:4], "missing"))
+                customer.slots[message_ids.get(decision[:4], "missing")] = ANY_TIME
             yield decision
