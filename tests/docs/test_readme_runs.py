@@ -102,6 +102,14 @@ def _is_ready(port: int) -> bool:
         return False
 
 
+def _said_of(project: Project, why: list[str]) -> str:
+    """Return what `povod why` prints; nothing as long as the customer is not known yet."""
+    try:
+        return project.povod(*why)
+    except subprocess.CalledProcessError:
+        return ""
+
+
 def test_first_event(project: Project, serving: str) -> None:
     """The README's curl is accepted, and `povod why` then names the journey that it set off."""
     _eventually(lambda: _is_ready(project.port), project.folder)
@@ -109,4 +117,4 @@ def test_first_event(project: Project, serving: str) -> None:
     answer = httpx.post(curl.url.replace("8080", str(project.port)), headers=curl.headers, content=curl.body)
     assert (answer.status_code, answer.json()["accepted"]) == (httpx.codes.OK, 1)
     (_, *why) = _commands(".venv/bin/povod why")[0]
-    _eventually(lambda: "welcome" in project.povod(*why), project.folder)
+    _eventually(lambda: "welcome" in _said_of(project, why), project.folder)
