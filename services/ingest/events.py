@@ -5,11 +5,10 @@
 200 is answered only after the log has acknowledged every accepted event; where it does not, 503, and the client sends the same again.
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import msgspec
 import structlog
@@ -18,7 +17,7 @@ from services.contracts.errors import Fatal, PovodError, Rejected
 from services.contracts.incoming import Item, read_items
 from services.contracts.normalise import Door, valid_traceparent
 from services.ingest.admission import InFlight, RateLimit
-from services.ingest.answers import Send, send_json, send_refusal
+from services.ingest.answers import Scope, Send, send_json, send_refusal
 from services.ingest.body import Body, ClientGoneError, Receive
 from services.ingest.credentials import secret_of
 from services.ingest.dead_letters import bury
@@ -33,7 +32,8 @@ TOPIC = "povod.events"
 BODY_DEADLINE = timedelta(seconds=10)
 """Time in which a body must be whole, from its head on."""
 PATHS = frozenset({"/v1/events", "/v1/events/"})
-Scope = MutableMapping[str, Any]
+_VERDICTS = ("accepted", "duplicate_in_request", "rejected")
+_encoder = msgspec.json.Encoder()
 _log = structlog.get_logger()
 
 
@@ -63,7 +63,7 @@ class EventsDoor:
         body = Body(self._parts.settings.max_body, self._in_flight)
         status = 200
         try:
-            await send_json(send, 200, await self._take(dict(scope["headers"]), receive, body))
+            await send_json(scope, send, await self._take(dict(scope["headers"]), receive, body))
         except ClientGoneError:
             status = 499
         except PovodError as error:
@@ -78,16 +78,22 @@ class EventsDoor:
             body.release()
             self._parts.metrics.observe(INGEST_SECONDS, monotonic() - began, status=str(status))
 
-    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive, body: Body) -> Answer:
+    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive, body: Body) -> bytes:
         key = self._parts.keys.find(secret_of(headers.get(b"authorization")))
         self._rate.admit(key.name, monotonic())
-        items = self._items(await body.read(receive, headers, self._body_deadline))
-        self._rate.charge(key.name, len(items), monotonic())
-        judged = self._judge.judge(items, self._door(key, headers))
+        judged = self._judged(await body.read(receive, headers, self._body_deadline), key, headers)
+        answer = _encoder.encode(_answer(judged))
         await self._parts.log.append(TOPIC, judged.records)
         if judged.rejects:
             await bury(self._parts.log, self._parts.metrics, judged.rejects, key.name, self._parts.clock.now())
-        return self._answer(judged, key)
+        self._count(judged, key)
+        return answer
+
+    def _judged(self, body: bytes, key: WriteKey, headers: Mapping[bytes, bytes]) -> Judged:
+        """Judge what a body holds; its events are let go of here, not while the log is waited for."""
+        items = self._items(body)
+        self._rate.charge(key.name, len(items), monotonic())
+        return self._judge.judge(items, self._door(key, headers))
 
     def _items(self, body: bytes) -> Sequence[Item]:
         items = read_items(body)
@@ -103,17 +109,19 @@ class EventsDoor:
         traceparent = None if given is None else valid_traceparent(given.decode("latin-1"))
         return Door(key.name, key.trusted, received_at, partial(new_uuid7, received_at), traceparent)
 
-    def _answer(self, judged: Judged, key: WriteKey) -> Answer:
-        accepted, rejected = len(judged.records), len(judged.rejects)
-        duplicates = len(judged.results) - accepted - rejected
-        for verdict, count in (("accepted", accepted), ("duplicate_in_request", duplicates), ("rejected", rejected)):
+    def _count(self, judged: Judged, key: WriteKey) -> None:
+        for verdict, count in zip(_VERDICTS, judged.counts, strict=True):
             if count:
                 self._parts.metrics.add(INGEST_EVENTS, count, key=key.name, verdict=verdict)
-        return Answer(accepted=accepted, duplicates=duplicates, rejected=rejected, results=judged.results)
 
     def report(self) -> None:
         """Bring the gauges up to date; called before they are read, since a request has no time for it."""
         self._parts.metrics.set(INGEST_IN_FLIGHT, self._in_flight.held)
+
+
+def _answer(judged: Judged) -> Answer:
+    accepted, duplicates, rejected = judged.counts
+    return Answer(accepted=accepted, duplicates=duplicates, rejected=rejected, results=judged.results)
 
 
 def _refusal(error: PovodError) -> RequestRefused:

@@ -52,6 +52,12 @@ class Judged(NamedTuple):
     results: list[Result]
     rejects: list[Reject]
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many were accepted, duplicates, rejected."""
+        accepted, rejected = len(self.records), len(self.rejects)
+        return accepted, len(self.results) - accepted - rejected, rejected
+
 
 class Judge:
     """Judges requests against the known types; `max_event` is the largest encoded event in bytes."""

@@ -98,6 +98,7 @@ class Metrics:
         """Register every definition of `METRICS`; a registry serves one `Metrics` only."""
         self._registry = registry
         self._collectors: dict[Definition, Any] = {each: _collector(each, registry) for each in METRICS}
+        self._children: dict[tuple[object, ...], Any] = {}
 
     def add(self, definition: CounterOf, amount: float = 1, **labels: str) -> None:
         """Count `amount` more; raises `ValueError` on labels other than the definition's."""
@@ -114,6 +115,7 @@ class Metrics:
     def forget(self, definition: GaugeOf, **labels: str) -> None:
         """Drop a gauge's value (a partition that went to another process); harmless where it was never set."""
         self._collectors[definition].remove(*(labels[name] for name in definition.labels))
+        self._children.clear()
 
     def value(self, sample: str, **labels: str) -> float | None:
         """Return one sample's value by its full name (`..._total`, `..._count`), None where it was never touched."""
@@ -124,8 +126,11 @@ class Metrics:
         return generate_latest(self._registry)
 
     def _child(self, definition: Definition, labels: dict[str, str]) -> Any:
-        collector = self._collectors[definition]
-        return collector.labels(**labels) if labels or definition.labels else collector
+        key = (definition.name, *labels.items())  # looking a child up in the library costs three times as much as counting
+        if (child := self._children.get(key)) is None:
+            collector = self._collectors[definition]
+            child = self._children[key] = collector.labels(**labels) if labels or definition.labels else collector
+        return child
 
 
 def process_metrics() -> Metrics:
