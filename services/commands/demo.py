@@ -67,7 +67,7 @@ def demo(invocation: Invocation, *, days: int) -> None:
 
 async def _play(folder: Path, events: Sequence[Event], until: datetime) -> Ended:
     async with staged(folder, START - _LEAD) as stage:
-        with _Screen(stage, len(events), until) as screen:
+        with _Screen(stage, until) as screen:
             await Replay(stage.http, stage.stepper, screen.show).run(events, until)
         return await _read(stage)
 
@@ -87,7 +87,7 @@ async def _read(stage: Stage) -> Ended:
 class _Screen:
     """Shows how far the replay is: a bar on a terminal, and everywhere a few of the messages as they come."""
 
-    def __init__(self, stage: Stage, events: int, until: datetime) -> None:
+    def __init__(self, stage: Stage, until: datetime) -> None:
         console = Console(highlight=False, soft_wrap=True)
         self._arrivals, self._selection = Arrivals(stage), Selection(SHOWN)
         self._progress = Progress(
@@ -100,7 +100,7 @@ class _Screen:
         )
         self._console = self._progress.console
         self._bar = TaskID(0)
-        self._events, self._until = events, until
+        self._until = until
 
     def __enter__(self) -> Self:
         self._progress.start()

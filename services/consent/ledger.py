@@ -58,14 +58,6 @@ _STATES = BulkStatement(
     bucket="integer",
     customer="text",
 )
-_UNSUBSCRIBED = BulkStatement(
-    "SELECT consents.customer, consents.channel FROM consents"
-    " JOIN {rows} ON rows.bucket = consents.bucket AND rows.customer = consents.customer AND rows.channel = consents.channel"
-    " WHERE consents.topic = 'all' AND consents.state = 'unsubscribed'",
-    bucket="integer",
-    customer="text",
-    channel="text",
-)
 
 
 class ConsentState(StrEnum):
@@ -123,12 +115,6 @@ async def states_of(
         consent = Consent(ConsentState(row.state), from_micros(row.stated_at))
         found.setdefault(row.customer, {})[row.channel, row.topic] = consent
     return found
-
-
-async def unsubscribed(connection: AsyncConnection, pairs: Iterable[tuple[CustomerId, Channel]]) -> set[tuple[CustomerId, Channel]]:
-    """Return those of the pairs whose customer has unsubscribed from the whole channel."""
-    rows = [(bucket_of(customer), customer, channel) for customer, channel in dict.fromkeys(pairs)]
-    return {(row.customer, row.channel) for row in await _UNSUBSCRIBED.execute(connection, rows)}
 
 
 def event_of(entry: ConsentEntry, recorded_at: datetime) -> Event:

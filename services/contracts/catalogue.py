@@ -5,7 +5,6 @@ Any type may be posted; the known ones are validated. Loaded once by whoever com
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,11 +52,6 @@ class Catalogue:
         """Return the type's one-sentence description; empty for an unknown one."""
         known = self._known.get(event_type)
         return "" if known is None else known.description
-
-    def suggest(self, event_type: str) -> str | None:
-        """Return the known type whose name is closest, None where nothing is close."""
-        close = get_close_matches(event_type, self._known, n=1)
-        return close[0] if close else None
 
     def validate(self, event_type: str, data: Mapping[str, Any]) -> None:
         """Check `data` where the type is known; raises `InvalidEvent` (`code="schema"`) with a pointer below `/data`."""

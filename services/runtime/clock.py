@@ -62,7 +62,11 @@ class FrozenClock:
 
 
 class LapseClock:
-    """Runs `speed` times as fast as the machine's clock, from `start` on."""
+    """Runs `speed` times as fast as the machine's clock, from `start` on.
+
+    For soak runs and tests in which services must meet a running clock. It does not wait for whoever is slow, so a timer may fire late by
+    whatever the machine takes, times `speed`; `povod demo` therefore steps a `FrozenClock` instead (docs/adr/0005).
+    """
 
     def __init__(self, start: datetime, speed: float) -> None:
         self._start = start

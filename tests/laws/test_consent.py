@@ -62,13 +62,12 @@ async def test_one_transaction_may_hold_many_statements_of_one_customer(database
     assert found == {BOB: {(EMAIL, "all"): (ON, minute(5)), (SMS, "all"): (OFF, minute(3))}}
 
 
-async def test_unsubscribed_asks_for_many_pairs_at_once(database: Database) -> None:
-    """Only pairs whose customer left the whole channel come back; a topic is not a channel."""
-    await record(database, entry(OFF, 1), entry(ON, 1, ANN, SMS), entry(OFF, 1, BOB, EMAIL, "news"))
+async def test_the_states_of_nobody_are_none(database: Database) -> None:
+    """Asked for no customer, the ledger answers with none; a topic's statement is not the channel's."""
+    await record(database, entry(OFF, 1, BOB, EMAIL, "news"))
     async with database.reading() as connection:
-        found = await ledger.unsubscribed(connection, [(ANN, EMAIL), (ANN, SMS), (BOB, EMAIL), (BOB, SMS), (ANN, EMAIL)])
-        assert await ledger.unsubscribed(connection, []) == set()
-    assert found == {(ANN, EMAIL)}
+        assert await ledger.states_of(connection, []) == {}
+        assert await ledger.states_of(connection, [ANN, BOB]) == {BOB: {(EMAIL, "news"): (OFF, minute(1))}}
 
 
 async def test_evidence_with_a_nul_is_kept(database: Database) -> None:

@@ -30,7 +30,10 @@ class LogSettings(Section):
 
     kind: Literal["embedded", "kafka"] = Field("embedded", description="which event log: in one file, or Kafka")
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka's first addresses, host:port, with commas between")
-    linger: Duration = Field(timedelta(milliseconds=5), description="how long an append waits for others to share its batch")
+    linger: Duration = Field(
+        timedelta(milliseconds=5),
+        description="how long an append to Kafka waits for company in its batch; the embedded log never waits",
+    )
     ack_timeout: Duration = Field(timedelta(milliseconds=900), description="longest wait for the log's acknowledgement")
     fetch_wait: Duration = Field(
         timedelta(milliseconds=100), description="how long Kafka waits for records before it answers with none; timers are as late"

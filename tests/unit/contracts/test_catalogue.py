@@ -78,12 +78,6 @@ def test_messages_are_short(catalogue: Catalogue) -> None:
     assert len(raised.value.message) < 400
 
 
-@pytest.mark.parametrize(("misspelt", "meant"), [("product.add", "product.added"), ("costumer.synced", "customer.synced"), ("zzz", None)])
-def test_suggestion(catalogue: Catalogue, misspelt: str, meant: str | None) -> None:
-    """A name close to a known one is suggested, a far one is not."""
-    assert catalogue.suggest(misspelt) == meant
-
-
 def test_packaged_schemas_are_loaded() -> None:
     """Without a folder the packaged schemas are read."""
     catalogue = load_catalogue()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.contracts.trace import TraceContext, child_of, new_trace, parse_traceparent
+from services.contracts.trace import TraceContext, parse_traceparent
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -38,17 +38,3 @@ def test_a_later_version_may_append_fields() -> None:
 def test_an_invalid_header_is_none(text: str | None) -> None:
     """Wrong lengths, letters, versions and zero ids are no context."""
     assert parse_traceparent(text) is None
-
-
-def test_a_child_stays_in_the_trace() -> None:
-    """A child keeps trace and flags and has a span of its own."""
-    child = parse_traceparent(child_of(VALID))
-    assert child is not None
-    assert (child.trace_id, child.flags) == (TRACE, "01")
-    assert child.span_id != SPAN
-
-
-def test_without_a_parent_a_trace_begins() -> None:
-    """A broken header gives a valid new context."""
-    assert parse_traceparent(child_of("garbage")) is not None
-    assert new_trace().trace_id != new_trace().trace_id
