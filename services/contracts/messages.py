@@ -58,7 +58,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag="message.send", tag
 
 
 class Recall(msgspec.Struct, frozen=True, kw_only=True, tag="message.recall", tag_field="command"):
-    """Take a message back if no attempt has begun. A recall that arrives before its message leaves a tombstone."""
+    """Take a message back: no attempt begins after it. One that is under way goes on, and none follows it.
+
+    A recall that arrives before its message leaves a tombstone.
+    """
 
     message_id: MessageId
     customer: CustomerId

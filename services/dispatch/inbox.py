@@ -19,7 +19,7 @@ from services.contracts.moments import to_micros
 from services.dispatch import statements, verdicts
 from services.dispatch.journal import message_of
 from services.dispatch.outcomes import outcome_of
-from services.dispatch.states import Delivery
+from services.dispatch.states import Delivery, State
 from services.runtime import cursors, dead_letters, event_outbox
 from services.runtime.clock import Clock
 from services.runtime.cursors import Cursor
@@ -184,7 +184,11 @@ async def _store_recalls(connection: AsyncConnection, recalls: Mapping[str, Reca
         return
     parameters = {"now": to_micros(now)}
     rows = await statements.RECALL.execute(connection, [(recall.message_id, recall.reason) for recall in recalls.values()], parameters)
-    taken_back = [(Delivery(message=message_of(row.command), attempt=row.attempt, ambiguous=row.ambiguous), row.reason) for row in rows]
+    taken_back = [
+        (Delivery(message=message_of(row.command), attempt=row.attempt, ambiguous=row.ambiguous), row.reason)
+        for row in rows
+        if row.state != State.SENDING
+    ]
     await _report_recalled(connection, taken_back, now)
     tombstones = [(recall.message_id, recall.customer, recall.reason) for recall in recalls.values()]
     await statements.INSERT_TOMBSTONE.execute(connection, tombstones, parameters)

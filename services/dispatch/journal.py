@@ -5,7 +5,7 @@ statements read consents, suppressions and kill switches, 4. write what each row
 exclusively before it is acknowledged, so it is either seen here or waits until this claim has been committed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -22,7 +22,7 @@ from services.dispatch import statements
 from services.dispatch.facts import read_facts
 from services.dispatch.outcomes import outcome_of
 from services.dispatch.states import OUTCOMES, Claim, Delivery, State
-from services.dispatch.verdicts import Verdict, judge
+from services.dispatch.verdicts import Verdict, judge, taken_back
 from services.runtime import event_outbox
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -94,13 +94,15 @@ class Journal:
     async def settle(self, results: Sequence[tuple[str, Judged]]) -> int:
         """Write results, each under its claim's token, with their outcome events and suppressions in one transaction.
 
-        Rows that another worker has taken over meanwhile are left alone. Returns how many were written.
+        Rows that another worker has taken over meanwhile are left alone; those recalled meanwhile end instead of waiting. Returns how
+        many were written.
         """
         now = self._clock.now()
         rows = [_settlement(token, each.delivery.message.message_id, each.verdict, now) for token, each in results]
         async with self._database.transaction() as connection:
-            written = set((await statements.SETTLE.execute(connection, rows)).scalars())
-            ours = [each for _, each in results if each.delivery.message.message_id in written]
+            settled = await statements.SETTLE.execute(connection, rows, {"now": to_micros(now)})
+            written = {row.message_id: row.recall_reason for row in settled}
+            ours = [_as_written(each, written) for _, each in results if each.delivery.message.message_id in written]
             await _suppress(connection, ours, self._channel, now)
             await _report(connection, ours, now)
         self._reported()
@@ -183,6 +185,12 @@ def _times(verdict: Verdict, now: datetime) -> tuple[int | None, int | None]:
     """Return `due_at` and `ended_at` as stored."""
     due_at = None if verdict.due_at is None else to_micros(verdict.due_at)
     return due_at, to_micros(now) if verdict.state in OUTCOMES else None
+
+
+def _as_written(each: Judged, recall_reasons: Mapping[MessageId, str | None]) -> Judged:
+    """Return what was written: a delivery that would wait, and was recalled during its attempt, has ended."""
+    reason = recall_reasons[each.delivery.message.message_id]
+    return each if reason is None else msgspec.structs.replace(each, verdict=taken_back(each.verdict, reason))
 
 
 def _lost(command: str, attempt: int, ambiguous: int) -> Judged:

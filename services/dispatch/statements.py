@@ -38,13 +38,19 @@ INSERT_TOMBSTONE = BulkStatement(
 )
 
 RECALL = BulkStatement(
-    "UPDATE deliveries SET state = CASE WHEN ambiguous > 0 THEN 'unknown' ELSE 'recalled' END, due_at = NULL, lease_until = NULL,"
-    " ended_at = :now, reason = rows.reason FROM {rows}"
-    " WHERE deliveries.message_id = rows.message_id AND deliveries.state IN ('queued', 'retry_at', 'ambiguous', 'claimed')"
-    " RETURNING deliveries.command, deliveries.attempt, deliveries.ambiguous, deliveries.reason",
+    "UPDATE deliveries SET"
+    " state = CASE WHEN state = 'sending' THEN state WHEN ambiguous > 0 THEN 'unknown' ELSE 'recalled' END,"
+    " lease_until = CASE WHEN state = 'sending' THEN lease_until END,"
+    " ended_at = CASE WHEN state = 'sending' THEN ended_at ELSE CAST(:now AS bigint) END,"
+    " reason = CASE WHEN state = 'sending' THEN deliveries.reason ELSE rows.reason END,"
+    " recall_reason = COALESCE(recall_reason, rows.reason), due_at = NULL FROM {rows}"
+    " WHERE deliveries.message_id = rows.message_id AND deliveries.state IN ('queued', 'retry_at', 'ambiguous', 'claimed', 'sending')"
+    " RETURNING deliveries.command, deliveries.state, deliveries.attempt, deliveries.ambiguous, deliveries.reason",
     message_id="text",
     reason="text",
 )
+"""What waits or is claimed ends at once; what is being sent keeps the recall until its attempt has an answer. One statement: a delivery
+that moves from one to the other meanwhile is met as what it has become."""
 
 _DUE = (
     "SELECT message_id, attempt, ambiguous, command FROM deliveries"
@@ -78,11 +84,15 @@ BEGIN = BulkStatement(
 )
 
 SETTLE = BulkStatement(
-    "UPDATE deliveries SET state = rows.state, due_at = rows.due_at, attempt = rows.attempt, ambiguous = rows.ambiguous,"
-    " lease_until = NULL, ended_at = rows.ended_at, reason = rows.reason, detail = rows.detail, provider_id = rows.provider_id"
+    "UPDATE deliveries SET attempt = rows.attempt, ambiguous = rows.ambiguous, detail = rows.detail, provider_id = rows.provider_id,"
+    " state = CASE WHEN deliveries.recall_reason IS NULL OR rows.due_at IS NULL THEN rows.state"
+    " WHEN rows.ambiguous > 0 THEN 'unknown' ELSE 'recalled' END,"
+    " ended_at = CASE WHEN deliveries.recall_reason IS NULL OR rows.due_at IS NULL THEN rows.ended_at ELSE CAST(:now AS bigint) END,"
+    " reason = CASE WHEN deliveries.recall_reason IS NULL OR rows.due_at IS NULL THEN rows.reason ELSE deliveries.recall_reason END,"
+    " due_at = CASE WHEN deliveries.recall_reason IS NULL THEN rows.due_at END, lease_until = NULL"
     " FROM {rows} WHERE deliveries.message_id = rows.message_id AND deliveries.claim = rows.claim"
     " AND deliveries.state IN ('claimed', 'sending')"
-    " RETURNING deliveries.message_id",
+    " RETURNING deliveries.message_id, deliveries.recall_reason",
     message_id="text",
     claim="text",
     state="text",
@@ -94,6 +104,7 @@ SETTLE = BulkStatement(
     detail="text",
     provider_id="text",
 )
+"""What was recalled during its attempt does not wait for another one."""
 
 LOST_CLAIMS = text(
     "UPDATE deliveries SET state = CASE WHEN ambiguous > 0 THEN 'ambiguous' WHEN attempt > 0 THEN 'retry_at' ELSE 'queued' END,"
@@ -104,7 +115,8 @@ LOST_CLAIMS = text(
 LOST_SENDS_LAST = text(
     "UPDATE deliveries SET state = 'unknown', ambiguous = ambiguous + 1, claim = NULL, lease_until = NULL, ended_at = :now,"
     " reason = 'worker_lost'"
-    " WHERE channel = :channel AND state = 'sending' AND lease_until <= :lease_now AND ambiguous >= :allowed"
+    " WHERE channel = :channel AND state = 'sending' AND lease_until <= :lease_now"
+    " AND (ambiguous >= :allowed OR recall_reason IS NOT NULL)"
     " RETURNING command, attempt, ambiguous"
 )
 

@@ -5,6 +5,7 @@ queued -> claimed -> sending -> sent
                              |-> ambiguous -> claimed -> sending -> sent | unknown    (channels that may try once more)
                              |-> failed | expired | unknown
 waiting -> refused | recalled | expired
+sending -> recalled | unknown                  (a recall came during the attempt, which has not delivered it for sure)
 
 `waiting` is queued, retry_at or ambiguous. Whatever follows an ambiguous attempt and is not `sent` ends as `unknown`.
 """

@@ -118,6 +118,14 @@ def recalled(delivery: Delivery, reason: str) -> Verdict:
     return _ended(delivery, State.RECALLED, reason)
 
 
+def taken_back(verdict: Verdict, reason: str) -> Verdict:
+    """Return what becomes of a delivery that was recalled during the attempt which this verdict is about: it waits for no other."""
+    if verdict.due_at is None:
+        return verdict
+    state = ending(State.RECALLED, verdict.ambiguous)
+    return msgspec.structs.replace(verdict, state=state, due_at=None, reason=reason)
+
+
 def _within_windows(delivery: Delivery, now: datetime) -> Verdict:
     allowed_at = next_allowed(delivery.message.windows, now)
     if allowed_at is None:

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("reason", sa.Text),
         sa.Column("detail", sa.Text),
+        sa.Column("recall_reason", sa.Text),
         sa.Column("provider_id", sa.Text),
         sa.Column("command", sa.Text, nullable=False),
     )

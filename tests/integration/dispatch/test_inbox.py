@@ -11,8 +11,8 @@ from sqlalchemy import Row, text
 from services.contracts import codec
 from services.contracts.errors import DeadLetterLimitReached, Fenced
 from services.contracts.messages import Window
-from services.contracts.moments import from_micros
-from services.dispatch.channels.port import Accepted, Unknown
+from services.contracts.moments import from_micros, to_micros
+from services.dispatch.channels.port import Accepted, Answer, Reject, Retry, Unknown
 from services.runtime import cursors
 from services.runtime.database import Database
 from tests.dispatch_builders import PARTITION, START, make_batch, make_message, make_recall
@@ -99,13 +99,52 @@ async def test_a_recall_takes_a_claimed_message_back_before_its_first_byte(desk:
     assert await desk.states() == {"m-1": "recalled", "m-2": "sending"}
 
 
-async def test_a_recall_of_what_is_being_sent_does_nothing(desk: Desk) -> None:
-    """Once sending has begun a recall comes too late."""
+async def test_a_recall_of_what_is_being_sent_leaves_the_attempt_alone(desk: Desk) -> None:
+    """Once sending has begun a recall comes too late for that attempt: one that is accepted ends as sent."""
     await desk.take(make_message("m-1"))
-    await desk.begin()
+    begun = await desk.begin()
     await desk.take(make_recall("m-1"))
     assert await desk.states() == {"m-1": "sending"}
     assert await desk.outcome_ids() == []
+    assert await desk.settle(begun, Accepted("p-1")) == 1
+    assert await desk.states() == {"m-1": "sent"}
+    assert await desk.outcome_ids() == ["m-1:sent:1"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "reason"),
+    [
+        (Retry("smtp_450"), "recalled", "exited"),
+        (Retry("connection_failed", scope="channel"), "recalled", "exited"),
+        (Unknown("timeout"), "unknown", "exited"),
+        (Reject("smtp_550", "recipient"), "failed", "smtp_550"),
+    ],
+)
+async def test_no_attempt_follows_one_during_which_the_recall_came(desk: Desk, answer: Answer, state: str, reason: str) -> None:
+    """A message recalled during an attempt ends with it: recalled where it certainly did not arrive, unknown where it may have."""
+    await desk.take(make_message("m-1"), make_message("m-2"))
+    begun = await desk.begin()
+    await desk.take(make_recall("m-1", reason="exited"))
+    await desk.take(make_recall("m-1", reason="merged"))
+    assert await desk.settle(begun, answer) == 2
+    row = await desk.row("m-1")
+    assert (row.state, row.reason, row.due_at, row.lease_until) == (state, reason, None, None)
+    assert row.ended_at == to_micros(START)
+    event = next(event for event in await desk.outcomes() if event.data["message_id"] == "m-1")
+    assert (event.type, event.data["reason"]) == (f"message.{state}", reason)
+    desk.advance(timedelta(hours=2))
+    assert "m-1" not in [delivery.message.message_id for delivery in await desk.claim()]
+
+
+async def test_a_recalled_message_whose_worker_died_ends_unknown(desk: Desk) -> None:
+    """An attempt that nobody can tell about is not repeated after a recall, while its neighbour gets the one more that it may have."""
+    await desk.take(make_message("m-1"), make_message("m-2"))
+    await desk.begin()
+    await desk.take(make_recall("m-1"))
+    desk.advance(timedelta(minutes=2))
+    assert await desk.journal().recover(at_most_once=False) == 2
+    assert await desk.states() == {"m-1": "unknown", "m-2": "ambiguous"}
+    assert await desk.outcome_ids() == ["m-1:unknown:1"]
 
 
 async def test_a_recall_after_an_ambiguous_attempt_ends_unknown(desk: Desk) -> None:
