@@ -15,6 +15,7 @@ from services.commands.draining import Drain
 from services.commands.processes import dispatch_services, health_of, ingest_services, relays, rules_services
 from services.commands.stepping import Stepper
 from services.contracts.topics import load_topics, partitions_of
+from services.dispatch.rendering import check_template
 from services.dispatch.standins.smtp_inbox import SmtpInbox
 from services.ingest.keys import create_key
 from services.rules.activation import apply
@@ -47,7 +48,7 @@ async def live(settings: Settings, clock: FrozenClock, rules: Path, templates: P
             if settings.log.kind == "kafka":
                 await migrate.upgrade(chassis.database)
                 await chassis.log.ensure_topics(partitions_of(load_topics()))
-            await apply(chassis.database, rules, templates, clock.now(), "a test")
+            await apply(chassis.database, rules, templates, clock.now(), "a test", check_template)
             async with _running(chassis, clock) as running:
                 yield running
     finally:

@@ -13,6 +13,7 @@ from services.commands.draining import Drain
 from services.contracts.codec import EVENT_HEADERS, decode_command, encode_event, key_of
 from services.contracts.events import Event
 from services.contracts.messages import Command
+from services.dispatch.rendering import check_template
 from services.rules.activation import apply
 from services.rules.service import RulesService
 from services.runtime.clock import FrozenClock
@@ -86,7 +87,7 @@ class Desk:
 
     async def apply(self, journeys: Mapping[str, str] = JOURNEYS, policy: str = POLICY) -> str:
         """Make a rule set active."""
-        return await apply(self.database, *lay_out(self.folder, journeys, policy), self.clock.now(), "a test")
+        return await apply(self.database, *lay_out(self.folder, journeys, policy), self.clock.now(), "a test", check_template)
 
     async def append(self, events: Iterable[Event]) -> None:
         """Put events into the log, each where it belongs."""

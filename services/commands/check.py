@@ -17,9 +17,11 @@ from services.rules.loader import Mistake, check_directory
 @click.pass_context
 def check(context: click.Context, directory: Path | None, templates: Path | None, *, as_json: bool) -> None:
     """Check the rule set in DIRECTORY; exit code 1 where it can't be used."""
+    from services.dispatch.rendering import check_template
+
     invocation: Invocation = context.obj
     folder, beside = folders_of(invocation.settings, directory, templates)
-    mistakes = check_directory(folder, beside)
+    mistakes = check_directory(folder, beside, check_template)
     errors = [mistake for mistake in mistakes if mistake.severity == "error"]
     if as_json:
         click.echo(json.dumps({"errors": len(errors), "mistakes": [_plain(mistake) for mistake in mistakes]}, ensure_ascii=False))

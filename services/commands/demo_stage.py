@@ -19,6 +19,7 @@ from services.commands.stepping import Stepper
 from services.contracts.errors import Rejected
 from services.contracts.resources import resource
 from services.contracts.topics import load_topics, partitions_of
+from services.dispatch.rendering import check_template
 from services.dispatch.standins.sms_gateway import SmsGateway
 from services.dispatch.standins.smtp_inbox import SmtpInbox
 from services.dispatch.standins.telegram_api import TelegramApi
@@ -99,7 +100,7 @@ async def _serving(
     chassis: Chassis, clock: FrozenClock, folder: Path, standins: tuple[SmtpInbox, SmsGateway, TelegramApi]
 ) -> AsyncIterator[Stage]:
     settings, database = chassis.settings, chassis.database
-    await apply(database, settings.rules.directory, settings.rules.templates, clock.now(), "povod demo")
+    await apply(database, settings.rules.directory, settings.rules.templates, clock.now(), "povod demo", check_template)
     key = await create_key(database, "demo shop", "server", clock.now())
     health = health_of(chassis)
     relay, publishing = relays(chassis)

@@ -155,13 +155,14 @@ async def run_dispatch(settings: Settings) -> None:
 
 async def run_serve(settings: Settings) -> None:
     """Run everything in one process until told to stop, and follow changes of the rule files."""
+    from services.dispatch.rendering import check_template
     from services.rules.watching import RulesWatcher
 
     async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
         relay, publishing = relays(chassis)
         health = health_of(chassis)
         receiving, server = ingest_services(chassis, health, relay)
-        watcher = RulesWatcher(chassis.database, chassis.clock, settings.rules.directory, settings.rules.templates)
+        watcher = RulesWatcher(chassis.database, chassis.clock, settings.rules.directory, settings.rules.templates, check_template)
         services = [
             *publishing,
             *dispatch_services(chassis, relay),

@@ -70,9 +70,11 @@ def folders_of(settings: Settings, directory: Path | None, templates: Path | Non
 
 
 async def _apply(settings: Settings, directory: Path, templates: Path, by: str) -> ContentHash:
+    from services.dispatch.rendering import check_template
+
     database = open_database(settings)
     try:
-        return await apply_rules(database, directory, templates, SystemClock().now(), by)
+        return await apply_rules(database, directory, templates, SystemClock().now(), by, check_template)
     finally:
         await database.close()
 

@@ -12,6 +12,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 
 from services.contracts.errors import RenderFailed
+from services.contracts.templates import TemplateMistake
 from services.dispatch.budget import OUTPUT_LIMIT, Budget
 from services.dispatch.sandbox import Sandbox
 
@@ -61,12 +62,14 @@ class TemplateBundle:
         except (Exception, RecursionError) as error:  # a template can raise anything that its data can
             raise RenderFailed(f"{name}: {describe(error)}", code=_code_of(error)) from error
 
-    def check_file(self, name: str) -> str | None:
+    def check_file(self, name: str) -> TemplateMistake | None:
         """Return what is wrong with a file's syntax, None where nothing is."""
         try:
             self._sandbox.get_template(name)
+        except TemplateSyntaxError as error:
+            return TemplateMistake(error.name or name, error.lineno, error.message or "a mistake in the syntax")
         except (Exception, RecursionError) as error:  # noqa: BLE001 - Python's compiler may refuse what Jinja made of it
-            return describe(error)
+            return TemplateMistake(name, 1, describe(error))
         return None
 
     def _stream(self, name: str, context: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from services.consent.tokens import TokenSigner, UnsubscribeClaim
 from services.contracts.errors import RenderFailed
 from services.contracts.messages import Kind, Message
+from services.contracts.templates import TemplateMistake
 from services.dispatch.bundle import TemplateBundle
 from services.dispatch.channels.port import Rendered
 from services.dispatch.templates import Templates
@@ -48,10 +49,10 @@ def unsubscribe_headers(message: Message, url: str) -> Mapping[str, str]:
     }
 
 
-def check_template(files: Mapping[str, str]) -> list[str]:
-    """Return one line for every file of a template that can't be compiled: `email/ru/body.html: line 3: ...`."""
+def check_template(files: Mapping[str, str]) -> list[TemplateMistake]:
+    """Return one mistake for every file of a template that can't be compiled."""
     try:
         bundle = TemplateBundle(files)
     except RenderFailed as error:
-        return [error.message]
-    return [f"{name}: {wrong}" for name in sorted(files) if (wrong := bundle.check_file(name))]
+        return [TemplateMistake(max(files, key=lambda name: len(files[name])), 1, error.message)]
+    return [wrong for name in sorted(files) if (wrong := bundle.check_file(name))]

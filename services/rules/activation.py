@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.contracts.errors import InvalidRuleset, Retryable
 from services.contracts.ids import ContentHash
 from services.contracts.moments import from_micros, to_micros
+from services.contracts.templates import TemplateCheck
 from services.rules import store
 from services.rules.core.ruleset import Journey, Ruleset
 from services.rules.loader import LoadedRuleset, load_directory, load_stored, read_earlier
@@ -46,12 +47,12 @@ class Activation(NamedTuple):
     by: str
 
 
-async def apply(database: Database, directory: Path, templates: Path, now: datetime, by: str) -> ContentHash:
+async def apply(database: Database, directory: Path, templates: Path, now: datetime, by: str, check_template: TemplateCheck) -> ContentHash:
     """Load, store and make active the rule set below `directory`; return its hash. Harmless where it is active already.
 
-    Raises `InvalidRuleset` with every mistake; then nothing was changed.
+    `check_template` says what of a template can't be compiled. Raises `InvalidRuleset` with every mistake; then nothing was changed.
     """
-    loaded = await asyncio.to_thread(load_directory, directory, templates)
+    loaded = await asyncio.to_thread(load_directory, directory, templates, check_template=check_template)
     return await activate(database, loaded, now, by)
 
 

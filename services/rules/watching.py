@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from services.contracts.errors import InvalidRuleset, Retryable
+from services.contracts.templates import TemplateCheck
 from services.rules.activation import apply
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -22,11 +23,22 @@ Stamp = tuple[tuple[str, int, int], ...]
 class RulesWatcher:
     """Watches one rule set and its templates."""
 
-    def __init__(self, database: Database, clock: Clock, directory: Path, templates: Path, *, interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        directory: Path,
+        templates: Path,
+        check_template: TemplateCheck,
+        *,
+        interval: float = INTERVAL,
+    ) -> None:
+        """`check_template` says what of a template can't be compiled; `interval` is in seconds of real time."""
         self._database = database
         self._clock = clock
         self._directory = directory
         self._templates = templates
+        self._check_template = check_template
         self._interval = interval
         self._seen: Stamp | None = None
 
@@ -46,7 +58,7 @@ class RulesWatcher:
         if stamp == self._seen:
             return False
         try:
-            await apply(self._database, self._directory, self._templates, self._clock.now(), WATCHER)
+            await apply(self._database, self._directory, self._templates, self._clock.now(), WATCHER, self._check_template)
         except InvalidRuleset as error:
             self._tell(error)
             self._seen = stamp

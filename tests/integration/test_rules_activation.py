@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from services.contracts.errors import InvalidRuleset
 from services.contracts.ids import ContentHash
+from services.dispatch.rendering import check_template
 from services.rules import activation
 from services.rules.activation import ActiveRulesets
 from services.rules.loader import load_directory
@@ -108,7 +109,7 @@ async def test_a_stored_set_that_can_not_be_used_leaves_the_former_live(desk: De
 async def test_the_watcher_applies_changes_and_survives_mistakes(desk: Desk) -> None:
     """A changed file is applied at the next look; a broken one is logged and the former set stays; mended, it is applied."""
     rules, templates = lay_out(desk.folder)
-    watcher = RulesWatcher(desk.database, desk.clock, rules, templates)
+    watcher = RulesWatcher(desk.database, desk.clock, rules, templates, check_template)
     first = (await active(desk.database))[0]
     assert [await watcher.look(), await watcher.look()] == [True, False]
     lay_out(desk.folder, policy="min_gap: 2hours")
@@ -117,15 +118,19 @@ async def test_the_watcher_applies_changes_and_survives_mistakes(desk: Desk) -> 
     lay_out(desk.folder, policy="min_gap: 2h")
     assert await watcher.look()
     assert len(await active(desk.database)) == 2
-    (templates / "note" / "email" / "en" / "body.txt").write_text("Good evening", encoding="utf-8")
+    body = templates / "note" / "email" / "en" / "body.txt"
+    body.write_text("Good evening", encoding="utf-8")
     assert await watcher.look()
     assert len(set(await active(desk.database))) == 3
+    body.write_text("Good {% if %} evening", encoding="utf-8")
+    assert [await watcher.look(), await watcher.look()] == [False, False]
+    assert len(await active(desk.database)) == 3
 
 
 async def test_the_watcher_stops_when_told(desk: Desk) -> None:
     """The watcher's loop ends with `stop`."""
     stop = asyncio.Event()
-    watcher = RulesWatcher(desk.database, desk.clock, *lay_out(desk.folder), interval=60)
+    watcher = RulesWatcher(desk.database, desk.clock, *lay_out(desk.folder), check_template, interval=60)
     task = asyncio.create_task(watcher.run(stop))
     await asyncio.sleep(0.05)
     stop.set()

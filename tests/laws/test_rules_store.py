@@ -10,6 +10,7 @@ from services.contracts.codec import encode_event, key_of
 from services.contracts.errors import Fenced
 from services.contracts.ids import ContentHash, CustomerId
 from services.contracts.partitioning import BUCKETS, bucket_of
+from services.dispatch.rendering import check_template
 from services.rules import store
 from services.rules.activation import ActiveRulesets, apply
 from services.rules.cache import DocumentCache
@@ -128,7 +129,7 @@ class Bench:
 @pytest.fixture
 async def bench(database: Database, tmp_path: Path) -> Bench:
     """Return a worker."""
-    await apply(database, *lay_out(tmp_path, _GREETING, policy="consent: {email: opt_out}"), NOON, "a test")
+    await apply(database, *lay_out(tmp_path, _GREETING, policy="consent: {email: opt_out}"), NOON, "a test", check_template)
     return Bench(database)
 
 

@@ -8,11 +8,13 @@ import msgspec
 
 from services.contracts.errors import InvalidRuleset
 from services.contracts.ids import ContentHash, TemplateName
+from services.contracts.templates import TemplateCheck
 from services.rules.core.indexing import build_ruleset
 from services.rules.core.ruleset import Journey, Ruleset
 from services.rules.loader.assembly import TEMPLATES, Parts, read_parts, stored_templates
 from services.rules.loader.files import channels_of, read_rules, read_templates
 from services.rules.loader.mistakes import Findings, Mistake
+from services.rules.loader.templates import accept, check_syntax
 from services.rules.loader.vocabulary import Vocabulary, passive_types
 from services.runtime.bundles import hash_of
 
@@ -26,14 +28,22 @@ class LoadedRuleset(msgspec.Struct, frozen=True):
     warnings: tuple[Mistake, ...] = ()
 
 
-def load_directory(directory: Path, templates: Path, *, lenient_templates: bool = False, assume_contactable: bool = False) -> LoadedRuleset:
+def load_directory(
+    directory: Path,
+    templates: Path,
+    *,
+    lenient_templates: bool = False,
+    assume_contactable: bool = False,
+    check_template: TemplateCheck = accept,
+) -> LoadedRuleset:
     """Load the rule set below `directory` (only `journeys/` is required) with the templates below `templates`.
 
     Blocks on the disk. Raises `InvalidRuleset` with all mistakes, a line each: `file:line:column: what is wrong; the cure`. With
-    `lenient_templates` a missing template is a warning.
+    `lenient_templates` a missing template is a warning. `check_template` says what of a template can't be compiled.
     """
     findings = Findings()
     read = _read(directory, templates, findings, lenient_templates=lenient_templates)
+    check_syntax(read.templates, check_template, findings)
     findings.raise_errors()
     hashes = {name: hash_of(files) for name, files in read.templates.items()}
     files = {**read.rules, TEMPLATES: msgspec.json.encode(hashes, order="sorted").decode()}
@@ -41,10 +51,11 @@ def load_directory(directory: Path, templates: Path, *, lenient_templates: bool 
     return LoadedRuleset(ruleset, files, read.templates, findings.warnings)
 
 
-def check_directory(directory: Path, templates: Path) -> tuple[Mistake, ...]:
+def check_directory(directory: Path, templates: Path, check_template: TemplateCheck = accept) -> tuple[Mistake, ...]:
     """Return every mistake of the rule set below `directory`, warnings too, in the order of files and lines. Blocks on the disk."""
     findings = Findings()
-    _read(directory, templates, findings, lenient_templates=False)
+    read = _read(directory, templates, findings, lenient_templates=False)
+    check_syntax(read.templates, check_template, findings)
     return tuple(sorted((*findings.errors, *findings.warnings), key=lambda mistake: mistake.place))
 
 

@@ -36,6 +36,22 @@ def test_check_names_file_line_column_and_cure(tmp_path: Path, rules: Path) -> N
     assert result.output.splitlines()[0] == "policy.yaml:2:11: 'Moscow' is no time zone; did you mean 'Europe/Moscow'?"
 
 
+def test_check_compiles_templates(tmp_path: Path, rules: Path) -> None:
+    """A template that can't be compiled is named with file and line, a shared layout once."""
+    files = {"note/email/en/body.txt": "Hello\n{% if %} {{ broken", "_layouts/frame.html": "{% block %}", "other/sms/en/text.txt": "Hi"}
+    for name, content in files.items():
+        file = rules.parent / "templates" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    result = call(tmp_path, "check", str(rules))
+    assert result.exit_code == 1
+    layout, body, verdict = result.output.splitlines()
+    assert layout.startswith("_layouts/frame.html:1:1: the template can't be compiled: ")
+    assert body.startswith("note/email/en/body.txt:2:1: the template can't be compiled: ")
+    assert body.endswith("; correct the template's syntax (Jinja)")
+    assert verdict == f"{rules}: 2 mistakes"
+
+
 def test_check_speaks_json(tmp_path: Path, rules: Path) -> None:
     """With --json the mistakes are an object for programs."""
     (rules / "policy.yaml").write_text("timezone: Moscow\n", encoding="utf-8")
@@ -69,3 +85,14 @@ def test_apply_refuses_a_broken_rule_set(tmp_path: Path, rules: Path) -> None:
     assert result.exit_code == 1
     assert "policy.yaml:1:10: 'soon' is no duration" in result.output
     assert json.loads(call(tmp_path, "rules", "history", "--json").stdout) == []
+
+
+def test_apply_refuses_a_broken_template(tmp_path: Path, rules: Path) -> None:
+    """A template that can't be compiled leaves the former rule set live."""
+    assert call(tmp_path, "db", "upgrade").exit_code == 0
+    assert call(tmp_path, "rules", "apply", str(rules)).exit_code == 0
+    (rules.parent / "templates/note/email/en/body.txt").write_text("{% if %} {{ broken", encoding="utf-8")
+    result = call(tmp_path, "rules", "apply", str(rules))
+    assert result.exit_code == 1
+    assert "note/email/en/body.txt:1:1: the template can't be compiled" in result.output
+    assert len(json.loads(call(tmp_path, "rules", "history", "--json").stdout)) == 1

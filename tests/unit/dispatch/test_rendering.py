@@ -162,8 +162,8 @@ def test_checking_names_file_and_line() -> None:
     """A template that can't be compiled is named with its line; a sound one gives no complaint."""
     files = {"email/ru/body.html": "a\n{% if %}", "sms/ru/text.txt": "{{ x|nosuch }}", "sms/en/text.txt": "{{ x }}"}
     body, text = check_template(files)
-    assert body.startswith("email/ru/body.html: line 2: ")
-    assert text == "sms/ru/text.txt: line 1: No filter named 'nosuch'."
+    assert body[:2] == ("email/ru/body.html", 2)
+    assert text == ("sms/ru/text.txt", 1, "No filter named 'nosuch'.")
     assert check_template({"sms/en/text.txt": "{{ x }}"}) == []
 
 
