@@ -17,6 +17,7 @@ from services.runtime.eventlog.records import MAX_RECORD
 
 LONGEST_ID = 255
 """Characters of customer, event id, type and source."""
+_ESCAPED_NUL = b"\\u0000"
 _LARGEST = MAX_RECORD - 4_096
 """Bytes of a value; leaves room for key and headers, so that any record can be published again."""
 
@@ -74,6 +75,9 @@ def _check(event: Event, value: bytes) -> None:
         raise InvalidEvent(f"{len(value)} bytes are more than the {_LARGEST} that can be handled", code="record_too_large")
     if b"\x00" in value:
         raise InvalidEvent("a NUL byte stands in the record", code="nul_character")
+    lengths = (len(event.subject), len(event.id), len(event.type), len(event.source))
+    if min(lengths) > 0 and max(lengths) <= LONGEST_ID and _ESCAPED_NUL not in value:
+        return
     for name in ("subject", "id", "type", "source"):
         text = getattr(event, name)
         if not 0 < len(text) <= LONGEST_ID:

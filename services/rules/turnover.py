@@ -57,7 +57,7 @@ class Turnover:
         self._documents = dict(documents)
         self._changed: dict[CustomerId, CustomerDocument] = {}
         self._due: dict[CustomerId, int | None] = {customer: due_at_of(document) for customer, document in documents.items()}
-        self._known: set[InputKey] = set()
+        self._known: set[tuple[str, str, str]] = set()
 
     def __contains__(self, customer: CustomerId) -> bool:
         return customer in self._documents
@@ -96,7 +96,7 @@ class Turnover:
         else:
             self.fire(event.subject)
             document = self._documents[event.subject]
-        key = InputKey(event.subject, event.source, event.id)
+        key = (event.subject, event.source, event.id)
         if needs_history_lookup(document, event) and key in self._known:
             self.counts["duplicate"] += 1
             return

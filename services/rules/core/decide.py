@@ -81,8 +81,7 @@ def _on_event(turn: Turn, event: Event) -> None:
         note_event(turn, event.type)
     move_on_event(turn, event.type)
     apply_exits(turn, event)
-    for journey in turn.ruleset.by_event.get(event.type, ()):
-        enrol_on_event(turn, journey, event)
+    enrol_on_event(turn, event)
 
 
 def _on_timer(turn: Turn) -> None:

@@ -4,7 +4,6 @@ Every field is bounded; the bound stands beside it. Times are aware UTC. A store
 Containers are never changed in place: whoever changes one replaces it, so a document that was handed out stays as it was.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -200,13 +199,11 @@ def next_due_at(document: CustomerDocument) -> datetime | None:
     return min(due_times(document), default=None)
 
 
-def due_times(document: CustomerDocument) -> Iterator[datetime]:
-    """Yield when each timer is due."""
+def due_times(document: CustomerDocument) -> list[datetime]:
+    """Return when each timer is due."""
+    times = [enrolment.due_at for enrolment in document.enrolments.values() if enrolment.due_at is not None]
+    times.extend(document.inactivity_due.values())
     if document.stage_due_at is not None:
-        yield document.stage_due_at
-    yield from document.inactivity_due.values()
-    for enrolment in document.enrolments.values():
-        if enrolment.due_at is not None:
-            yield enrolment.due_at
-        for deferred in enrolment.deferred:
-            yield deferred.release_at
+        times.append(document.stage_due_at)
+    times.extend([deferred.release_at for enrolment in document.enrolments.values() for deferred in enrolment.deferred])
+    return times

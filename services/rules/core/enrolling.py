@@ -12,6 +12,7 @@ from services.rules.core.flow import go_to
 from services.rules.core.gates import ENTRANCE_GATES, Entrance
 from services.rules.core.gates.answer import Answer
 from services.rules.core.ruleset import EventTrigger, Journey
+from services.rules.core.scope import Scope
 from services.rules.core.turn import Turn
 
 MAX_ENROLMENTS = 200
@@ -20,24 +21,29 @@ _MAX_KEYS = 1_000
 _MAX_JOURNEYS = 200
 
 
-def enrol_on_event(turn: Turn, journey: Journey, event: Event) -> None:
-    """Enrol if the event and the trigger's `where` match and every gate lets pass; a refusal is a row of the ledger."""
-    trigger = journey.trigger
-    if not isinstance(trigger, EventTrigger) or (trigger.where is not None and not trigger.where(turn.scope(event.data))):
+def enrol_on_event(turn: Turn, event: Event) -> None:
+    """Enrol in each journey whose trigger and its `where` match and all of whose gates let pass; a refusal is a row of the ledger."""
+    listening = turn.ruleset.by_event.get(event.type)
+    if not listening:
         return
-    _enter(turn, Entrance(journey, _key(turn, journey, event.data), event.id, event.type, event.source, turn.happened_at, event.data))
+    scope = turn.scope(event.data)  # one for all of them: it looks at the document as it is at the time
+    for journey in listening:
+        trigger = journey.trigger
+        if isinstance(trigger, EventTrigger) and (trigger.where is None or trigger.where(scope)):
+            key = _key(journey, scope)
+            _enter(turn, Entrance(journey, key, event.id, event.type, event.source, turn.happened_at, event.data))
 
 
 def enrol_on_silence(turn: Turn, journey: Journey) -> None:
     """Enrol a customer whose silence has lasted long enough."""
     trigger_id = EventId(f"inactive:{journey.name}:{turn.at.isoformat()}")
-    _enter(turn, Entrance(journey, _key(turn, journey, {}), trigger_id, "", "", turn.at, {}))
+    _enter(turn, Entrance(journey, _key(journey, turn.scope()), trigger_id, "", "", turn.at, {}))
 
 
-def _key(turn: Turn, journey: Journey, trigger: dict[str, Any]) -> str | None:
+def _key(journey: Journey, scope: Scope) -> str | None:
     if journey.key is None:
         return ""
-    value = journey.key(turn.scope(trigger))
+    value = journey.key(scope)
     return None if value is None else key_text(value)
 
 

@@ -149,7 +149,7 @@ def settle(turn: Turn) -> None:
     """Forget messages that can't be recalled or fall back any more, and ended enrolments that were kept for them."""
     limit = turn.now - _GRACE
     for enrolment in list(turn.document.enrolments.values()):
-        if any(pending.expires_at < limit for pending in enrolment.pending):
+        if enrolment.pending and any(pending.expires_at < limit for pending in enrolment.pending):
             kept = tuple(pending for pending in enrolment.pending if pending.expires_at >= limit)
             enrolment = turn.put(msgspec.structs.replace(enrolment, pending=kept))  # noqa: PLW2901 - its next state
         if not enrolment.step and not enrolment.pending and not enrolment.deferred:

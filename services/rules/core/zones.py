@@ -40,7 +40,11 @@ def calendar_window(moment: datetime, zone: tzinfo, unit: str, days: int) -> tup
 
     Stretches of several days are counted from a fixed day, so that every window has one place in the calendar.
     """
-    today = moment.astimezone(zone).date()
+    return _window_of(moment.astimezone(zone).date(), zone, unit, days)
+
+
+@lru_cache(maxsize=1024)
+def _window_of(today: date, zone: tzinfo, unit: str, days: int) -> tuple[datetime, datetime]:
     if unit == "month":
         first = today.replace(day=1)
         following = (first + 31 * _DAY).replace(day=1)

@@ -20,19 +20,18 @@ _DAY = timedelta(days=1)
 
 def frequency_cap(turn: Turn, candidate: Candidate, channel: Channel) -> Answer:
     """Refuse where a cap that this message would count in is full. No deferral: the message is skipped."""
-    caps = [cap for cap in turn.ruleset.policy.caps if applies(turn, candidate, channel, cap)]
-    counts = [(cap, count(turn, candidate, cap)) for cap in caps]
+    if not turn.ruleset.policy.caps:
+        return Answer("frequency_cap")
+    slot = Slot(turn.now, turn.now, candidate.journey.name, channel, candidate.step.kind, candidate.step.tags)
+    counts = [(cap, count(turn, candidate, cap)) for cap in turn.ruleset.policy.caps if applies(turn, slot, cap)]
     seen = {"caps": [{"cap": cap.name, "count": counted, "max": cap.max} for cap, counted in counts]} if counts else {}
     full = any(counted >= cap.max for cap, counted in counts)
     return Answer("frequency_cap", Reason.FREQUENCY_CAP if full else None, seen=seen)
 
 
-def applies(turn: Turn, candidate: Candidate, channel: Channel, cap: Cap) -> bool:
-    """Say whether this message would take one of the cap's slots, for a customer in their present stage."""
-    if cap.stages and turn.document.stage not in cap.stages:
-        return False
-    slot = Slot(turn.now, turn.now, candidate.journey.name, channel, candidate.step.kind, candidate.step.tags)
-    return counts_in(cap, slot)
+def applies(turn: Turn, slot: Slot, cap: Cap) -> bool:
+    """Say whether a message that takes this slot would count in the cap, for a customer in their present stage."""
+    return (not cap.stages or turn.document.stage in cap.stages) and counts_in(cap, slot)
 
 
 def counts_in(cap: Cap, slot: Slot) -> bool:
@@ -56,7 +55,8 @@ def count(turn: Turn, candidate: Candidate, cap: Cap) -> int:
     if not slots:
         return 0
     if cap.window == "rolling":
-        return sum(slot.latest_at > turn.now - cap.per for slot in slots)
+        earliest = turn.now - cap.per
+        return sum([slot.latest_at > earliest for slot in slots])
     return max(_held(slots, window) for window in _calendar_windows(turn, candidate, cap, max(slot.latest_at for slot in slots)))
 
 
