@@ -55,7 +55,8 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Chassis]:
     try:
         if settings.log.kind == "embedded":
             data_folder(settings)
-            await migrate.upgrade(database)
+            if revision := await migrate.upgrade(database):
+                _log.info("database upgraded", action="database.upgraded", revision=revision)
         await log.start()
         yield Chassis(settings, clock, log, database, process_metrics(), process_name(settings))
     finally:

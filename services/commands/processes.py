@@ -11,9 +11,12 @@ import structlog
 
 from services.commands.chassis import Chassis, opened
 from services.contracts.catalogue import load_catalogue
+from services.contracts.topics import load_topics
 from services.runtime.clock import SystemClock
 from services.runtime.dead_letter_relay import DeadLetterRelay
 from services.runtime.event_outbox import EventOutboxRelay
+from services.runtime.eventlog.embedded import EmbeddedEventLog
+from services.runtime.eventlog.retention import Retention
 from services.runtime.health import HealthState
 from services.runtime.health_server import HealthServer
 from services.runtime.lifecycle import Service, run_services, stopping_on_signals
@@ -126,7 +129,8 @@ async def run_ingest(settings: Settings) -> None:
     async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
         health = health_of(chassis)
         relay, publishing = relays(chassis)
-        services, _ = ingest_services(chassis, health, relay)
+        services, server = ingest_services(chassis, health, relay)
+        _say_where(settings, server, "ingest")
         await run_services([*publishing, *services], stop=stop, health=health)
 
 
@@ -165,14 +169,26 @@ async def run_serve(settings: Settings) -> None:
         watcher = RulesWatcher(chassis.database, chassis.clock, settings.rules.directory, settings.rules.templates, check_template)
         services = [
             *publishing,
+            *retention_services(chassis),
             *dispatch_services(chassis, relay),
             *rules_services(chassis, health),
             Service("rules-watcher", watcher.run),
             *receiving,
             *health_services(chassis, health),
         ]
-        _log.info(f"listening on http://{settings.ingest.host}:{server.port}", action="serve.started", data=str(settings.data.absolute()))
+        _say_where(settings, server, "serve", data=str(settings.data.absolute()))
         await run_services(services, stop=stop, health=health)
+
+
+def _say_where(settings: Settings, server: "IngestServer", process: str, **more: str) -> None:
+    _log.info(f"listening on http://{settings.ingest.host}:{server.port}", action=f"{process}.started", **more)
+
+
+def retention_services(chassis: Chassis) -> list[Service]:
+    """Return what keeps an embedded log from growing for ever; Kafka needs none."""
+    if not isinstance(chassis.log, EmbeddedEventLog):
+        return []
+    return [Service("retention", Retention(chassis.log, chassis.database, chassis.clock, load_topics()).run)]
 
 
 def health_services(chassis: Chassis, health: HealthState) -> list[Service]:

@@ -4,6 +4,7 @@ A row a partition, table `cursors` (owner: runtime). Taking a partition bumps it
 it began from, so a zombie's transaction either commits before the bump or fails after it. No clock, lease or session is relied on.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -27,6 +28,7 @@ _SETTLE = text(
     " WHERE topic = :topic AND partition = :partition AND epoch = :epoch AND next_offset = :next_offset"
 )
 _READ = text("SELECT epoch, next_offset, outbox_seq, frontier_at FROM cursors WHERE topic = :topic AND partition = :partition")
+_OFFSETS = text("SELECT topic, partition, next_offset FROM cursors")
 
 
 class Cursor(NamedTuple):
@@ -41,6 +43,12 @@ class Cursor(NamedTuple):
     next_offset: int
     outbox_seq: int = 0
     frontier_at: int = 0
+
+
+async def offsets(connection: AsyncConnection) -> Mapping[TopicPartition, int]:
+    """Return up to where each partition has been worked off, of those that ever had an owner."""
+    rows = await connection.execute(_OFFSETS)
+    return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
 
 
 async def acquire(connection: AsyncConnection, partition: TopicPartition, owner: str) -> Cursor:

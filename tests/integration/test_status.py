@@ -113,8 +113,8 @@ def test_the_command_prints_json_and_tells_by_its_exit(tmp_path: Path) -> None:
 
 
 async def test_upgrading_twice_is_harmless(tmp_path: Path) -> None:
-    """Migrations that were run are not run again."""
+    """Migrations that were run are not run again, and the answer tells which case it was."""
     database = Database(f"sqlite:///{tmp_path}/state.db")
-    await upgrade(database)
-    await upgrade(database)
+    assert await upgrade(database) is not None
+    assert await upgrade(database) is None
     await database.close()

@@ -4,7 +4,8 @@
 writes (concurrent appends share an fsync), one reads; the event loop is never blocked. There are no consumer groups as Kafka has
 them: the newest reader of a group owns everything, the one before it is revoked.
 
-Retention: nothing is deleted by itself. `trim` drops what lies below an offset; call it below every reader's cursor.
+Retention: nothing is deleted by itself. `trim` drops what lies below an offset; call it below every reader's cursor
+(`services.runtime.eventlog.retention` does, in `povod serve`).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.contracts.errors import Fatal, LogUnavailable
+from services.contracts.moments import to_micros
 from services.runtime.clock import Clock
 from services.runtime.eventlog import embedded_file as file
 from services.runtime.eventlog.embedded_reader import EmbeddedReader, Members, Wanted
@@ -25,6 +27,8 @@ from services.runtime.eventlog.port import EventLogReader, OutgoingRecord, Parti
 from services.runtime.eventlog.records import place, weigh
 
 T = TypeVar("T")
+_TRIM_SLICE = 2_000
+"""Records that one transaction deletes at most: appends wait for it."""
 
 
 class _Thread:
@@ -132,6 +136,27 @@ class EmbeddedEventLog:
         except sqlite3.Error as error:
             raise translated(error) from error
         self._members.wake()
+
+    async def trim_older(self, partition: TopicPartition, below: int, before: datetime) -> int:
+        """Trim below an offset what was appended before a moment, a slice at a time so that appends get their turn; return how many.
+
+        Stops at the first record that is not as old. Raises `LogUnavailable`.
+        """
+        self._need_open()
+        began = self._bounds[partition].first
+        below = min(below, self._bounds[partition].end)
+        while (first := self._bounds[partition].first) < (slice_end := min(below, first + _TRIM_SLICE)):
+            found = await self._first_young(partition, (first, slice_end), to_micros(before))
+            await self.trim(partition, found)
+            if found < slice_end:
+                break
+        return self._bounds[partition].first - began
+
+    async def _first_young(self, partition: TopicPartition, span: tuple[int, int], before: int) -> int:
+        try:
+            return await self._threads[1].run(file.first_young, self._connections[1], self._bounds[partition].id, span, before)
+        except sqlite3.Error as error:
+            raise translated(error) from error
 
     async def is_healthy(self) -> bool:
         """Say whether the log is open and the last write succeeded."""

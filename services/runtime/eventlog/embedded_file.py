@@ -28,6 +28,7 @@ _STRIDE = 1 << 40
 """`place` is the partition's id times this, plus the offset: the table's own key, so that a record of 1 KB needs no second page."""
 _INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?)"
 _SELECT = "SELECT place, key, value, headers, appended_at FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
+_TIMES = "SELECT place, appended_at FROM records WHERE place >= ? AND place < ? ORDER BY place"
 _DELETE = "DELETE FROM records WHERE place >= ? AND place < ?"
 _PARTITIONS = "SELECT topic, partition, id, first_offset FROM partitions ORDER BY topic, partition"
 _LAST = "SELECT max(place) FROM records WHERE place >= ? AND place < ?"
@@ -138,6 +139,13 @@ def trim(connection: sqlite3.Connection, number: int, before: int) -> None:
     connection.execute("UPDATE partitions SET first_offset = ? WHERE id = ?", (before, number))
     connection.execute(_DELETE, (number * _STRIDE, number * _STRIDE + before))
     connection.execute("COMMIT")
+
+
+def first_young(connection: sqlite3.Connection, number: int, span: tuple[int, int], before: int) -> int:
+    """Return the first offset of the span whose record was appended at `before` (microseconds) or later, else the span's end."""
+    base = number * _STRIDE
+    rows = connection.execute(_TIMES, (base + span[0], base + span[1]))
+    return next((place - base for place, appended_at in rows if appended_at >= before), span[1])
 
 
 _moment = lru_cache(maxsize=256)(from_micros)

@@ -24,8 +24,8 @@ _PHONE = re.compile(r"\+(\d{2})\d{5,11}(\d{2})(?!\d)")
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 _BOT_TOKEN = re.compile(r"/bot\d+:[\w-]+")
 _DEPTH = 6
-_QUIET = ("httpx", "httpcore")
-"""Libraries that tell of every request at level info, addresses and all: only their warnings are written."""
+_QUIET = ("alembic", "httpx", "httpcore")
+"""Libraries that tell at level info of every step, or of every request, addresses and all: only their warnings are written."""
 HIDDEN = "***"
 
 
