@@ -8,8 +8,8 @@ import click
 from services.commands.invocation import Invocation
 from services.contracts.topics import load_topics
 from services.runtime.clock import SystemClock
-from services.runtime.eventlog.apply import TopicState, apply_topics, check_topics
-from services.runtime.eventlog.opening import open_log
+from services.runtime.eventlog.apply import TopicState, apply_topics, check_topics, missing_topics
+from services.runtime.eventlog.opening import embedded_file, open_log
 from services.runtime.settings import Settings
 
 
@@ -44,6 +44,8 @@ async def _apply(settings: Settings) -> Sequence[TopicState]:
 
 
 async def _check(settings: Settings) -> Sequence[TopicState]:
+    if settings.log.kind == "embedded" and not embedded_file(settings.data).exists():
+        return missing_topics(load_topics())
     log = open_log(settings.log, settings.data, SystemClock(), read_only=True)
     try:
         await log.start()

@@ -27,6 +27,11 @@ async def apply_topics(log: EventLog, topics: Sequence[Topic]) -> Sequence[Topic
     return [TopicState(topic.name, topic.partitions, found.get(topic.name)) for topic in topics]
 
 
+def missing_topics(topics: Sequence[Topic]) -> Sequence[TopicState]:
+    """Return the states of a log that was never opened: nothing is there."""
+    return [TopicState(topic.name, topic.partitions, None) for topic in topics]
+
+
 async def check_topics(log: EventLog, topics: Sequence[Topic]) -> Sequence[TopicState]:
     """Return every topic's state, changing nothing. Raises `LogUnavailable`."""
     return [TopicState(topic.name, topic.partitions, await _count(log, topic.name)) for topic in topics]

@@ -12,6 +12,11 @@ from services.runtime.eventlog.port import EventLog
 from services.runtime.settings import LogSettings
 
 
+def embedded_file(data: Path) -> Path:
+    """Return where the embedded log of a data folder lies."""
+    return data / "log.db"
+
+
 def open_log(settings: LogSettings, data: Path, clock: Clock, *, read_only: bool = False) -> EventLog:
     """Return the log that the settings name, not yet started.
 
@@ -22,8 +27,8 @@ def open_log(settings: LogSettings, data: Path, clock: Clock, *, read_only: bool
     if settings.kind == "kafka":
         return _kafka(settings, clock)
     if read_only:
-        return WatchedEventLog(data / "log.db", clock)
-    return EmbeddedEventLog(data / "log.db", partitions_of(load_topics()), clock, ack_timeout=settings.ack_timeout)
+        return WatchedEventLog(embedded_file(data), clock)
+    return EmbeddedEventLog(embedded_file(data), partitions_of(load_topics()), clock, ack_timeout=settings.ack_timeout)
 
 
 def _kafka(settings: LogSettings, clock: Clock) -> EventLog:
