@@ -5,6 +5,7 @@
 200 is answered only after the log has acknowledged every accepted event; where it does not, 503, and the client sends the same again.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -83,11 +84,20 @@ class EventsDoor:
         self._rate.admit(key.name, monotonic())
         judged = self._judged(await body.read(receive, headers, self._body_deadline), key, headers)
         answer = _encoder.encode(_answer(judged))
-        await self._parts.log.append(TOPIC, judged.records)
         if judged.rejects:
-            await bury(self._parts.log, self._parts.metrics, judged.rejects, key.name, self._parts.clock.now())
+            await self._store_both(judged, key)
+        else:
+            await self._parts.log.append(TOPIC, judged.records)
         self._count(judged, key)
         return answer
+
+    async def _store_both(self, judged: Judged, key: WriteKey) -> None:
+        """Append and bury at the same time: a log that does not answer is waited for once."""
+        burying = asyncio.create_task(bury(self._parts.log, self._parts.metrics, judged.rejects, key.name, self._parts.clock.now()))
+        try:
+            await self._parts.log.append(TOPIC, judged.records)
+        finally:
+            await burying
 
     def _judged(self, body: bytes, key: WriteKey, headers: Mapping[bytes, bytes]) -> Judged:
         """Judge what a body holds; its events are let go of here, not while the log is waited for."""

@@ -209,6 +209,14 @@ async def test_rejections_are_told_though_dead_letters_fail(door: Door) -> None:
     assert door.metrics.value("povod_dead_letters_total", topic="povod.events.dlq", reason="not_kept") == 1
 
 
+async def test_a_log_that_does_not_answer_is_waited_for_once(door: Door) -> None:
+    """Events and dead letters are handed to the log together: where it takes neither, both have been tried by the time of the answer."""
+    async with door.stuck_disk():
+        answer = await door.post(json.dumps([_event(type=""), _event()]))
+    assert _error(answer) == (503, "log_unavailable")
+    assert door.metrics.value("povod_dead_letters_total", topic="povod.events.dlq", reason="not_kept") == 1
+
+
 async def test_a_revoked_key_is_refused_after_the_next_refresh(door: Door) -> None:
     """Revoking a key closes the door for it."""
     assert await revoke_key(door.database, "shop", door.clock.now()) is True
