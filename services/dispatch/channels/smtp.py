@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -12,12 +13,16 @@ from services.contracts.ids import Channel
 from services.dispatch.channels.mime import Mailbox, compose, mailbox
 from services.dispatch.channels.port import Answer, Reject, Rendered, Retry
 from services.dispatch.channels.smtp_answers import Stage, answer_after_content, answer_before_content, answer_of
+from services.dispatch.channels.smtp_dialog import Dialog, Reply
 from services.runtime.clock import Clock
 from services.runtime.settings import SmtpSettings
 
 _FAILURES = (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError)
 _ADDRESS = re.compile(r"[^\x00-\x20\x7f<>()\[\],;:\\\"]+@[^\x00-\x20\x7f<>()\[\],;:\\\"@]+")
 _LONGEST_ADDRESS = 254
+_STAGES: tuple[Stage, ...] = ("mail", "rcpt", "data")
+_GO_ON = 354
+_CLOSING = 421
 
 
 class SmtpSender:
@@ -77,6 +82,7 @@ class SmtpConnection:
         self._sender = sender
         self._timeout = settings.timeout.total_seconds()
         self._client: aiosmtplib.SMTP | None = None
+        self._dialog: Dialog | None = None
         self._mails = 0
 
     async def deliver(self, recipient: str, mail: bytes) -> Answer:
@@ -93,72 +99,79 @@ class SmtpConnection:
 
     async def quit(self) -> None:
         """Close politely; harmless where it is closed."""
-        if self._client is not None and self._client.is_connected:
+        if self._dialog is not None and self._dialog.is_open:
             with suppress(*_FAILURES):
                 async with asyncio.timeout(1):
-                    await self._client.quit()
+                    await self._dialog.ask(b"QUIT\r\n")
         self.drop()
 
     def drop(self) -> None:
         """Close at once."""
         if self._client is not None:
             self._client.close()
-        self._client = None
+        self._client = self._dialog = None
         self._mails = 0
 
     async def _announce(self, recipient: str) -> Answer | None:
         """Get as far as the server's 354; return its refusal, None where it waits for the content."""
-        client = await self._connected()
-        refusal = await self._begin(client)
-        if self._mails and (refusal is None or isinstance(refusal, Retry)) and not client.is_connected:
-            self.drop()  # it closed between two mails, as large providers do, with a 421 or without a word: that is no failure
-            client = await self._connected()
-            refusal = await self._begin(client)
-        if refusal is None and not client.is_connected:
-            raise aiosmtplib.SMTPServerDisconnected("closed at MAIL")
-        return refusal or await _ask(client, "rcpt", b"RCPT", f"TO:<{recipient}>".encode()) or await _ask(client, "data", b"DATA")
-
-    async def _begin(self, client: aiosmtplib.SMTP) -> Answer | None:
+        dialog = await self._connected()
+        is_reused = self._mails > 0
         try:
-            return await _ask(client, "mail", b"MAIL", f"FROM:<{self._sender.address}>".encode())
+            refusal = await self._ask_to_take(dialog, recipient)
         except aiosmtplib.SMTPServerDisconnected:
-            if not self._mails:
+            if not is_reused:
                 raise
-            return None
+            refusal = None
+        if is_reused and (refusal is None or isinstance(refusal, Retry)) and not dialog.is_open:
+            self.drop()  # it closed between two mails, as large providers do, with a 421 or without a word: that is no failure
+            dialog = await self._connected()
+            refusal = await self._ask_to_take(dialog, recipient)
+        if refusal is None and not dialog.is_open:
+            raise aiosmtplib.SMTPServerDisconnected("closed before the content")
+        return refusal
+
+    async def _ask_to_take(self, dialog: Dialog, recipient: str) -> Answer | None:
+        replies = await dialog.ask(f"MAIL FROM:<{self._sender.address}>\r\n".encode(), f"RCPT TO:<{recipient}>\r\n".encode(), b"DATA\r\n")
+        refusal = _refusal_of(replies)
+        if refusal is not None and len(replies) == len(_STAGES) and replies[-1].code == _GO_ON:
+            dialog.close()  # it waits for the content of a mail without a recipient
+        return refusal
 
     async def _hand_over(self, mail: bytes) -> Answer:
-        protocol = self._client.protocol if self._client else None
         try:
-            if protocol is None:
+            if self._dialog is None:
                 raise aiosmtplib.SMTPServerDisconnected("closed before the content")
-            protocol.write(mail.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-            reply = await protocol.read_response(timeout=self._timeout)
+            self._dialog.send(mail.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+            async with asyncio.timeout(self._timeout):
+                reply = await self._dialog.reply()
         except _FAILURES as error:
             self.drop()
             return answer_after_content(error)
         self._mails += 1
-        if self._mails >= self._settings.messages_per_connection or reply.code == 421:
+        if self._mails >= self._settings.messages_per_connection or reply.code == _CLOSING:
             await self.quit()
-        return answer_of("content", reply.code, reply.message)
+        return answer_of("content", reply.code, reply.text)
 
     async def _after_refusal(self, refusal: Answer) -> Answer:
         """Make the connection fit for the next mail."""
         try:
-            if self._client is not None and self._client.is_connected:
-                await self._client.rset()
+            if self._dialog is not None and self._dialog.is_open:
+                async with asyncio.timeout(self._timeout):
+                    await self._dialog.ask(b"RSET\r\n")
                 self._mails += 1
         except _FAILURES:
             self.drop()
         return refusal
 
-    async def _connected(self) -> aiosmtplib.SMTP:
-        if self._client is None or not self._client.is_connected:
+    async def _connected(self) -> Dialog:
+        if self._dialog is None or not self._dialog.is_at_rest:
             self.drop()
             self._client = client = self._new_client()
             await client.connect()
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
-        return self._client
+            self._dialog = Dialog(client)
+        return self._dialog
 
     def _new_client(self) -> aiosmtplib.SMTP:
         settings = self._settings
@@ -193,8 +206,10 @@ def envelope_address(address: str) -> str:
     return f"{local}@{domain.encode('idna').decode('ascii')}"
 
 
-async def _ask(client: aiosmtplib.SMTP, stage: Stage, *command: bytes) -> Answer | None:
-    """Send a verb; return what its refusal means, None where the server agrees."""
-    reply = await client.execute_command(*command)
-    agreed = reply.code == 354 if stage == "data" else 200 <= reply.code < 300
-    return None if agreed else answer_of(stage, reply.code, reply.message)
+def _refusal_of(replies: Sequence[Reply]) -> Answer | None:
+    """Return what the first refusal among the replies to MAIL, RCPT and DATA means, None where the server agrees."""
+    for stage, reply in zip(_STAGES, replies, strict=False):
+        agrees = reply.code == _GO_ON if stage == "data" else 200 <= reply.code < 300
+        if not agrees:
+            return answer_of(stage, reply.code, reply.text)
+    return None
