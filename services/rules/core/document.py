@@ -141,7 +141,10 @@ class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     enrolments: dict[EnrolmentId, Enrolment] = {}  # at most 200 open ones, and 200 ended ones with messages on their way
     entries: dict[JourneyName, dict[str, Entry]] = {}  # by journey and key: the newest 1,000 keys of at most 200 journeys
     exits: dict[JourneyName, tuple[SeenExit, ...]] = {}  # the newest 10 of at most 200 journeys, up to the journey's `max_lateness`
-    inactivity_due: dict[JourneyName, datetime] = {}  # one timer a journey, at most 200; may be early (re-armed lazily)
+    silence_due_at: datetime | None = None
+    """When to look whose silence is complete; one timer for all journeys, may be early (re-armed lazily)."""
+    silence_rules: str = ""
+    """The `Ruleset.silence_rules` for which that timer was armed."""
     slots: dict[MessageId, Slot] = {}  # up to the longest cap window (at least 30 days), the newest 1,000
     recent: bytes = b""  # ids of the events of the last 48 hours, the newest 1,000; see `recent`
     recent_lost_at: datetime | None = None
@@ -202,7 +205,8 @@ def next_due_at(document: CustomerDocument) -> datetime | None:
 def due_times(document: CustomerDocument) -> list[datetime]:
     """Return when each timer is due."""
     times = [enrolment.due_at for enrolment in document.enrolments.values() if enrolment.due_at is not None]
-    times.extend(document.inactivity_due.values())
+    if document.silence_due_at is not None:
+        times.append(document.silence_due_at)
     if document.stage_due_at is not None:
         times.append(document.stage_due_at)
     times.extend([deferred.release_at for enrolment in document.enrolments.values() for deferred in enrolment.deferred])

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from hashlib import blake2b
+from operator import itemgetter
 from typing import TypeVar
 
 from services.contracts.ids import ContentHash, JourneyName, StepId, TemplateName
 from services.rules.core.ruleset import (
+    ANY_ACTIVITY,
     EventTrigger,
     IfStep,
     InactiveTrigger,
@@ -15,6 +18,7 @@ from services.rules.core.ruleset import (
     Policy,
     Program,
     Ruleset,
+    Silence,
     Step,
 )
 
@@ -42,13 +46,16 @@ def build_ruleset(  # noqa: PLR0913 - one argument a file of the rule set
     versions = {journey.version: journey for journey in (*earlier, *current)}
     policy = policy or Policy()
     lifecycle = lifecycle or Lifecycle()
+    silences = _silences(current)
     return Ruleset(
         hash=digest,
         journeys=_by_name(current),
         versions=versions,
         by_event=_index((journey.trigger.event, journey) for journey in current if isinstance(journey.trigger, EventTrigger)),
         exits_by_event=_index((exit_on.event, journey) for journey in current for exit_on in journey.exit_on),
-        inactive=tuple(journey for journey in current if isinstance(journey.trigger, InactiveTrigger)),
+        silences=silences,
+        silences_by_event=_index((name, silence) for silence in silences for name in silence.of or (ANY_ACTIVITY,)),
+        silence_rules=_digest_of(silences),
         policy=policy,
         lifecycle=lifecycle,
         templates=templates or {},
@@ -66,6 +73,29 @@ def _reach(per: timedelta, unit: str) -> timedelta:
     """Return how far back a cap may look, with a day for zones: calendar windows are at most as long as their unit's longest."""
     longest = {"week": timedelta(days=7), "month": timedelta(days=31)}.get(unit, per)
     return max(per, longest) + timedelta(days=1)
+
+
+def _silences(journeys: Iterable[Journey]) -> tuple[Silence, ...]:
+    grouped: dict[tuple[str, ...], list[tuple[timedelta, JourneyName, Journey]]] = {}
+    for journey in journeys:
+        if isinstance(journey.trigger, InactiveTrigger):
+            of = tuple(sorted(set(journey.trigger.of)))
+            grouped.setdefault(of, []).append((journey.trigger.after, journey.name, journey))
+    return tuple(_silence(of, sorted(found, key=itemgetter(0, 1))) for of, found in sorted(grouped.items()))
+
+
+def _silence(of: tuple[str, ...], waiting: Iterable[tuple[timedelta, JourneyName, Journey]]) -> Silence:
+    afters, _, journeys = zip(*waiting, strict=True)
+    return Silence(of, afters, journeys)
+
+
+def _digest_of(silences: Iterable[Silence]) -> str:
+    """Return eight characters that differ where other journeys wait for silence, or wait longer; none where there are none."""
+    waits = [
+        (silence.of, [(name.name, after.total_seconds()) for name, after in zip(silence.journeys, silence.afters, strict=True)])
+        for silence in silences
+    ]
+    return blake2b(repr(waits).encode(), digest_size=4).hexdigest() if waits else ""
 
 
 def _by_name(journeys: Iterable[Journey]) -> dict[JourneyName, Journey]:

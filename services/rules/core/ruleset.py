@@ -189,15 +189,31 @@ class Program(msgspec.Struct, frozen=True):
     instructions: Mapping[StepId, Instruction]
 
 
+ANY_ACTIVITY = ""
+"""The key of `Ruleset.silences_by_event` for silences of all activity."""
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """The journeys that wait for the same events to stop (`of` empty: all activity), shortest wait first.
+
+    `afters` holds their waits, in the same order.
+    """
+
+    of: tuple[str, ...]
+    afters: tuple[timedelta, ...]
+    journeys: tuple[Journey, ...]
+
+
 class Ruleset(msgspec.Struct, frozen=True):
     """Everything loaded together. Build it with `services.rules.core.indexing.build_ruleset`, which makes the indexes.
 
     `hash` names it. `versions` holds also the journeys of earlier rule sets, by version, for enrolments that began with them.
     `templates` maps a template's name to its content hash and languages. `passive_types` are event types that do not count as
     activity. `assume_contactable` treats a missing address or consent as given (`povod simulate --assume-contactable`).
-    `programs` holds the flattened steps of every journey in `versions`, `slot_memory` how long caps and gap look back;
-    `moves_by_event` and `silent_moves` are the lifecycle's transitions by what causes them, `exit_types` every event type that is an
-    exit of a journey in `versions`.
+    `silences` are the journeys triggered by inactivity, `silences_by_event` those that listen to a type (or to `ANY_ACTIVITY`), and
+    `silence_rules` tells one set of them from another. `programs` holds the flattened steps of every journey in `versions`,
+    `slot_memory` how long caps and gap look back; `moves_by_event` and `silent_moves` are the lifecycle's transitions by what causes
+    them, `exit_types` every event type that is an exit of a journey in `versions`.
     """
 
     hash: ContentHash
@@ -205,7 +221,9 @@ class Ruleset(msgspec.Struct, frozen=True):
     versions: Mapping[ContentHash, Journey]
     by_event: Mapping[str, tuple[Journey, ...]]
     exits_by_event: Mapping[str, tuple[Journey, ...]]
-    inactive: tuple[Journey, ...]
+    silences: tuple[Silence, ...] = ()
+    silences_by_event: Mapping[str, tuple[Silence, ...]] = {}
+    silence_rules: str = ""
     policy: Policy = Policy()
     lifecycle: Lifecycle = Lifecycle()
     templates: Mapping[TemplateName, ContentHash] = {}

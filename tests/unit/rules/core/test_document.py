@@ -46,6 +46,6 @@ def test_what_is_no_document_is_rejected(value: bytes) -> None:
 
 def test_the_earliest_timer_counts() -> None:
     """`next_due_at` is the minimum over stage, silence, waits and deferred messages."""
-    document = make_document(stage_due_at=NOON + 3 * DAY, inactivity_due={"a": NOON + 2 * DAY, "b": NOON + 4 * DAY})
+    document = make_document(stage_due_at=NOON + 3 * DAY, silence_due_at=NOON + 2 * DAY)
     assert next_due_at(document) == NOON + 2 * DAY
     assert next_due_at(new_document(CUSTOMER)) is None
