@@ -11,8 +11,8 @@ from services.runtime.database import Database
 from services.runtime.migrate import upgrade
 from tests.builders import HOUR, NOON
 from tests.integration.test_database_restarts import Server
-from tests.integration.test_rules_worker import shop_day
 from tests.rules_desk import Desk, opened_desk
+from tests.rules_shop_day import shop_day
 
 pytestmark = pytest.mark.postgres
 

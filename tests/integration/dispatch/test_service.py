@@ -2,122 +2,24 @@
 
 import asyncio
 import email
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from email.policy import default
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
-from sqlalchemy import Row, text
 
-from services.consent.tokens import TokenSigner, UnsubscribeClaim
-from services.contracts import codec
-from services.contracts.events import Event
+from services.consent.tokens import UnsubscribeClaim
 from services.contracts.ids import ContentHash
-from services.contracts.messages import Command
 from services.dispatch import holds
-from services.dispatch.channels.port import Sender
-from services.dispatch.channels.sms import SmsSender
-from services.dispatch.channels.smtp import SmtpSender
-from services.dispatch.channels.telegram import TelegramSender
 from services.dispatch.channels.unconfigured import UnconfiguredSender
-from services.dispatch.service import DispatchService
 from services.dispatch.standins.faults import Fault
-from services.dispatch.standins.sms_gateway import SmsGateway
-from services.dispatch.standins.smtp_inbox import CLOSE, SmtpInbox
-from services.dispatch.standins.telegram_api import TelegramApi, flood
-from services.dispatch.templates import StoredTemplates
-from services.runtime import bundles
-from services.runtime.clock import FrozenClock
+from services.dispatch.standins.smtp_inbox import CLOSE
+from services.dispatch.standins.telegram_api import flood
 from services.runtime.database import Database
-from services.runtime.eventlog.embedded import EmbeddedEventLog
-from services.runtime.eventlog.port import OutgoingRecord
-from services.runtime.settings import DispatchSettings, SmtpSettings
-from services.runtime.telemetry.metrics import Metrics
-from tests.dispatch_builders import EMAIL, SMS, START, TELEGRAM, TEMPLATE_FILES, make_message, make_recall
-
-_UNDER_WAY = frozenset({"queued", "claimed", "sending", "ambiguous"})
-SIGNER = TokenSigner(["a secret of at least thirty-two characters"])
-
-
-class Post:
-    """A running service with its log, its database and its providers' stand-ins."""
-
-    def __init__(self, database: Database, folder: Path) -> None:
-        self.database = database
-        self.clock = FrozenClock(START)
-        self.log = EmbeddedEventLog(folder / "log.db", {"povod.dispatch": 4, "povod.events": 4}, self.clock)
-        self.inbox, self.gateway, self.api = SmtpInbox(), SmsGateway(), TelegramApi()
-        self.metrics = Metrics(CollectorRegistry())
-        self.version = ContentHash("")
-        self._stop = asyncio.Event()
-        self._running: asyncio.Task[None] | None = None
-
-    async def open(self) -> None:
-        """Start log and stand-ins, store the template."""
-        await self.log.start()
-        for stand_in in (self.inbox, self.gateway, self.api):
-            await stand_in.start()
-        async with self.database.transaction() as connection:
-            self.version = await bundles.save(connection, "template", "cart-reminder", TEMPLATE_FILES, 0)
-
-    def senders(self) -> Sequence[Sender]:
-        """Return a sender for each stand-in."""
-        smtp = SmtpSettings(port=self.inbox.port, connections=2, timeout=timedelta(seconds=2))
-        return (
-            SmtpSender(smtp, self.clock),
-            SmsSender(self.gateway.settings(timeout=timedelta(seconds=1))),
-            TelegramSender(self.api.settings(timeout=timedelta(seconds=1))),
-        )
-
-    def start(self, senders: Sequence[Sender] | None = None) -> None:
-        """Start the service."""
-        service = DispatchService(
-            self.log, self.database, self.clock, DispatchSettings(), senders or self.senders(), StoredTemplates(self.database), SIGNER,
-            "https://shop.example", self.metrics, worker="w-1",
-        )  # fmt: skip
-        self._stop = asyncio.Event()
-        self._running = asyncio.create_task(service.run(self._stop))
-
-    async def stop(self) -> None:
-        """Stop the service gracefully."""
-        if self._running is not None:
-            self._stop.set()
-            await self._running
-            self._running = None
-
-    async def close(self) -> None:
-        """Stop everything."""
-        await self.stop()
-        for stand_in in (self.inbox, self.gateway, self.api):
-            await stand_in.stop()
-        await self.log.close()
-
-    async def send(self, *commands: Command) -> None:
-        """Put commands on the dispatch topic."""
-        await self.log.append("povod.dispatch", [OutgoingRecord(each.customer.encode(), codec.encode_command(each)) for each in commands])
-
-    async def settled(self, *message_ids: str, states: frozenset[str] = frozenset({"queued", "claimed", "sending"})) -> dict[str, str]:
-        """Return the states of all deliveries once these are there and none of them is in one of `states`; polls, bounded."""
-        async with asyncio.timeout(20):
-            while True:
-                rows = {row.message_id: row.state for row in await self.rows()}
-                if all(rows.get(message_id, "queued") not in states for message_id in message_ids):
-                    return rows
-                await asyncio.sleep(0.01)
-
-    async def rows(self) -> Sequence[Row[Any]]:
-        """Return all deliveries."""
-        async with self.database.reading() as connection:
-            return (await connection.execute(text("SELECT * FROM deliveries ORDER BY message_id"))).all()
-
-    async def outcomes(self) -> list[Event]:
-        """Return the outcomes in the outbox, by id."""
-        async with self.database.reading() as connection:
-            rows = await connection.execute(text("SELECT value FROM event_outbox ORDER BY id"))
-            return [codec.decode_event(row.value.encode()) for row in rows]
+from tests.dispatch_builders import EMAIL, SMS, START, TELEGRAM, make_message, make_recall
+from tests.dispatch_post import SIGNER, UNDER_WAY, Post
 
 
 async def _until(is_true: Callable[[], bool]) -> None:
@@ -178,7 +80,7 @@ async def test_a_lost_answer_is_followed_by_one_more_attempt_with_the_same_messa
     await post.send(make_message("m-1", template_version=post.version))
     await post.settled("m-1")
     post.clock.advance(timedelta(minutes=1))
-    await post.settled("m-1", states=_UNDER_WAY)
+    await post.settled("m-1", states=UNDER_WAY)
     first, second = [mail.content.split(b"\r\n", 1)[0] for mail in post.inbox.mails]
     assert first == second == b"Message-ID: <m-1@localhost>"
     (row,) = await post.rows()
@@ -280,47 +182,15 @@ async def test_a_channel_without_settings_fails_its_messages_visibly(post: Post)
     assert (await post.outcomes())[0].data["detail"] == "set POVOD_DISPATCH__TELEGRAM__TOKEN"
 
 
-async def test_a_graceful_stop_finishes_what_is_under_way_and_gives_the_rest_back(post: Post) -> None:
-    """A stop in the middle of a backlog leaves every message sent or queued with its attempts, none sending; a restart sends the rest."""
-    count = 300
-    await post.send(*(make_message(f"m-{n:03}", customer=f"c{n}", template_version=post.version) for n in range(count)))
-    await post.inbox.wait_for(20)
-    await post.stop()
-    rows = await post.rows()
-    states = {row.state for row in rows}
-    sent = [row for row in rows if row.state == "sent"]
-    assert states <= {"sent", "queued"}
-    assert len(sent) == len(post.inbox.mails)
-    assert all(row.attempt == (row.state == "sent") for row in rows)
-    post.start()
-    async with asyncio.timeout(30):
-        await post.inbox.wait_for(count)
-    await post.settled(*(f"m-{n:03}" for n in range(count)))
-    assert len({mail.content.split(b"\r\n", 1)[0] for mail in post.inbox.mails}) == len(post.inbox.mails) == count
-    assert len(await post.outcomes()) == count
-
-
-async def test_a_killed_service_leaves_at_most_ambiguous_rows(postgres_database: Database, tmp_path: Path) -> None:
-    """A service that dies while sending (its tasks are cut off) is continued by the next run: all are delivered once or twice."""
-    count = 200
-    post = Post(postgres_database, tmp_path)
-    await post.open()
-    post.start()
-    await post.send(*(make_message(f"m-{n:03}", customer=f"c{n}", template_version=post.version) for n in range(count)))
-    await post.inbox.wait_for(10)
-    running = post._running
-    assert running is not None
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    post._running = None
-    post.start()
-    await post.settled(*(f"m-{n:03}" for n in range(count)), states=_UNDER_WAY)
-    rows = await post.rows()
-    assert {row.state for row in rows} == {"sent"}
-    counts: dict[str, int] = {}
-    for mail in post.inbox.mails:
-        name = mail.content.split(b"\r\n", 1)[0].decode().removeprefix("Message-ID: <").removesuffix("@localhost>")
-        counts[name] = counts.get(name, 0) + 1
-    assert sorted(counts) == sorted(row.message_id for row in rows)
-    assert all(counts[row.message_id] <= 1 + bool(row.ambiguous) for row in rows)
-    await post.close()
+async def test_each_attempt_is_one_log_line_with_its_trace_and_no_address(post: Post) -> None:
+    """A line tells message, channel, journey, attempt, answer, trace and what became of it; never to whom it went."""
+    post.inbox.script("rcpt", "450 4.2.1 later")
+    with capture_logs() as lines:
+        post.start()
+        await post.send(make_message("m-1", template_version=post.version), make_message("s-1", channel=SMS, template_version=post.version))
+        await post.settled("m-1", "s-1")
+    attempts = sorted((line for line in lines if line["action"].startswith("message.")), key=itemgetter("message_id"))
+    traced = {"event": "attempted", "log_level": "info", "journey": "cart", "attempt": 1, "traceparent": make_message().traceparent}
+    retried = {"action": "message.retry_at", "message_id": "m-1", "channel": "email", "answer": "retry", "reason": "smtp_450"}
+    sent = {"action": "message.sent", "message_id": "s-1", "channel": "sms", "answer": "accepted", "reason": None}
+    assert attempts == [traced | retried, traced | sent]
