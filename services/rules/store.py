@@ -69,9 +69,12 @@ _OUTBOX = BulkStatement(
     value="text",
     traceparent="text",
 )
+# Two halves: only inputs behind a customer's first thousand are in the index `history_input`.
 _KNOWN = BulkStatement(
-    "SELECT h.customer, h.source, h.input_id FROM {rows} JOIN history h"
-    " ON h.bucket = rows.bucket AND h.customer = rows.customer AND h.input_id = rows.input_id AND h.source = rows.source",
+    "SELECT h.customer, h.source, h.input_id FROM {rows} JOIN history h ON h.seq <= 1000"
+    " AND h.bucket = rows.bucket AND h.customer = rows.customer AND h.input_id = rows.input_id AND h.source = rows.source"
+    " UNION SELECT h.customer, h.source, h.input_id FROM {rows} JOIN history h ON h.seq > 1000"
+    " AND h.bucket = rows.bucket AND h.customer = rows.customer AND h.input_id = rows.input_id AND h.source = rows.source",
     bucket="integer",
     customer="text",
     source="text",

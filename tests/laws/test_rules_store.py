@@ -81,6 +81,16 @@ async def test_history_knows_its_inputs(database: Database) -> None:
         assert await store.known_inputs(connection, []) == set()
 
 
+async def test_known_inputs_are_found_however_many_a_customer_has(database: Database) -> None:
+    """History knows a customer's first thousand inputs and those behind them alike: each half is looked for in its own way."""
+    rows = [HistoryRow(bucket_of("ann"), CustomerId("ann"), seq, "event", f"e{seq}", "web", "t", "{}") for seq in (1, 1_000, 1_001, 5_000)]
+    asked = [InputKey(CustomerId("ann"), "web", f"e{seq}") for seq in (1, 2, 1_000, 1_001, 1_002, 5_000)]
+    async with database.transaction() as connection:
+        await store.append_history(connection, rows, 7, RULESET)
+        found = await store.known_inputs(connection, asked)
+    assert {key.input_id for key in found} == {"e1", "e1000", "e1001", "e5000"}
+
+
 async def test_decisions_keep_what_is_missing_missing(database: Database) -> None:
     """A decision without channel and message is stored with neither, not with empty texts."""
     row = DecisionRow(1, CustomerId("ann"), 1, 0, "cart", "k", "steps/0", "e1", "skipped", "consent", None, None, '{"a":"\\u0000"}')
