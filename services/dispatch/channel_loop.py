@@ -161,6 +161,7 @@ class ChannelLoop:
         verdict = settle(job.delivery, answer, now, self._policy, self._chance, at_most_once=self._sender.at_most_once)
         self._keep(job.token, job.delivery, verdict)
         self._count(job, answer, monotonic() - began)
+        _tell(job, answer, verdict)
 
     def _count(self, job: Job, answer: Answer, seconds: float) -> None:
         channel = self._sender.channel
@@ -199,6 +200,22 @@ class ChannelLoop:
 
     async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
         await first_of(stop.wait(), asyncio.sleep(seconds))
+
+
+def _tell(job: Job, answer: Answer, verdict: Verdict) -> None:
+    """Write a line about an attempt, without the address: `message.sent`, or what else has become of the message."""
+    message = job.delivery.message
+    _log.info(
+        "attempted",
+        action=f"message.{verdict.state}",
+        message_id=message.message_id,
+        channel=message.channel,
+        journey=message.journey,
+        attempt=job.delivery.attempt,
+        answer=type(answer).__name__.lower(),
+        reason=verdict.reason,
+        traceparent=job.rendered.traceparent,
+    )
 
 
 def _is_cancelled() -> bool:

@@ -6,6 +6,7 @@ from services.consent.tokens import TokenSigner, UnsubscribeClaim
 from services.contracts.errors import RenderFailed
 from services.contracts.messages import Kind, Message
 from services.contracts.templates import TemplateMistake
+from services.contracts.trace import parse_traceparent
 from services.dispatch.bundle import TemplateBundle
 from services.dispatch.channels.port import Rendered
 from services.dispatch.templates import Templates
@@ -31,6 +32,7 @@ class Renderer:
             language=language,
             parts=parts,
             headers=unsubscribe_headers(message, url),
+            traceparent=message.traceparent if parse_traceparent(message.traceparent) else None,
         )
 
     def _unsubscribe_url(self, message: Message) -> str:

@@ -4,6 +4,7 @@ A harness knows, for its provider, how to be accepted, refused, flooded, silence
 """
 
 import asyncio
+import email
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -18,12 +19,13 @@ from services.dispatch.channels.smtp import SmtpSender
 from services.dispatch.channels.telegram import TelegramSender
 from services.dispatch.standins.faults import Fault
 from services.dispatch.standins.sms_gateway import SmsGateway
-from services.dispatch.standins.smtp_inbox import CLOSE, HANG, SmtpInbox
+from services.dispatch.standins.smtp_inbox import CLOSE, DRIP, HANG, SmtpInbox
 from services.dispatch.standins.telegram_api import TelegramApi, flood
 from services.runtime.clock import FrozenClock
 from services.runtime.settings import SmtpSettings
 
 SHORT = timedelta(milliseconds=300)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -56,11 +58,17 @@ class Harness(Protocol):
     def hang(self) -> None:
         """Take the next message and never answer."""
 
+    def drip(self) -> None:
+        """Take the next message and answer byte by byte, without end."""
+
     def message(self, message_id: str = "m-1", recipient: str = "") -> Rendered:
         """Return a message for this provider."""
 
     def kept(self) -> Sequence[str]:
         """Return what was taken over, by what the provider can tell attempts of one message apart or not."""
+
+    def traces(self) -> Sequence[str | None]:
+        """Return the trace that came with each message that was taken over."""
 
 
 class Email:
@@ -103,6 +111,10 @@ class Email:
         """Say nothing after the final dot."""
         self.inbox.script("data", HANG)
 
+    def drip(self) -> None:
+        """Answer the final dot with line upon line of one reply that never ends."""
+        self.inbox.script("data", DRIP)
+
     def message(self, message_id: str = "m-1", recipient: str = "") -> Rendered:
         """A mail."""
         parts = {"subject.txt": "Тема", "body.txt": "текст\n"}
@@ -111,6 +123,10 @@ class Email:
     def kept(self) -> Sequence[str]:
         """Message-IDs."""
         return [mail.content.split(b"\r\n", 1)[0].decode() for mail in self.inbox.mails]
+
+    def traces(self) -> Sequence[str | None]:
+        """The field `X-Traceparent`."""
+        return [email.message_from_bytes(mail.content)["X-Traceparent"] for mail in self.inbox.mails]
 
 
 class Sms:
@@ -153,6 +169,10 @@ class Sms:
         """Never answer."""
         self.gateway.script(Fault(hangs=True, keeps=True))
 
+    def drip(self) -> None:
+        """Send blanks."""
+        self.gateway.script(Fault(drips=True, keeps=True))
+
     def message(self, message_id: str = "m-1", recipient: str = "") -> Rendered:
         """A text."""
         return Rendered(
@@ -162,6 +182,10 @@ class Sms:
     def kept(self) -> Sequence[str]:
         """Our message ids."""
         return [message.message_id for message in self.gateway.messages]
+
+    def traces(self) -> Sequence[str | None]:
+        """The header `traceparent`."""
+        return [message.traceparent for message in self.gateway.messages]
 
 
 class Telegram:
@@ -204,6 +228,10 @@ class Telegram:
         """Never answer."""
         self.api.script(Fault(hangs=True, keeps=True))
 
+    def drip(self) -> None:
+        """Send blanks."""
+        self.api.script(Fault(drips=True, keeps=True))
+
     def message(self, message_id: str = "m-1", recipient: str = "") -> Rendered:
         """A text."""
         return Rendered(message_id=MessageId(message_id), recipient=recipient or "4242", language="ru", parts={"text.txt": "Привет"})
@@ -211,6 +239,10 @@ class Telegram:
     def kept(self) -> Sequence[str]:
         """Chats."""
         return [message.chat_id for message in self.api.messages]
+
+    def traces(self) -> Sequence[str | None]:
+        """The header `traceparent`."""
+        return [message.traceparent for message in self.api.messages]
 
 
 @pytest.fixture(params=[Email, Sms, Telegram], ids=["email", "sms", "telegram"])
@@ -271,6 +303,35 @@ async def test_silence_ends_within_the_senders_patience(provider: Harness) -> No
         answer = await provider.sender.send(provider.message())
     assert isinstance(answer, Unknown)
     assert answer.reason == "timeout"
+
+
+async def test_an_answer_that_never_ends_is_given_up_within_the_senders_patience(provider: Harness) -> None:
+    """A provider whose answer drips costs at most the patience, and the answer is unknown; the next message goes."""
+    provider.drip()
+    async with asyncio.timeout(provider.sender.patience.total_seconds()):
+        answer = await provider.sender.send(provider.message())
+    assert isinstance(answer, Unknown)
+    assert answer.reason == "timeout"
+    assert isinstance(await provider.sender.send(provider.message()), Accepted)
+
+
+@pytest.mark.parametrize("provider", [Sms, Telegram], ids=["sms", "telegram"], indirect=True)
+async def test_an_answer_without_measure_is_not_read_to_its_end(provider: Sms | Telegram) -> None:
+    """Of an answer larger than any real one only a beginning is read; what it says can't be known then."""
+    fault = Fault(status=200, body={"ok": True, "pad": "x" * 8_000_000}, keeps=True)
+    (provider.gateway if isinstance(provider, Sms) else provider.api).script(fault)
+    answer = await provider.sender.send(provider.message())
+    assert isinstance(answer, Unknown)
+    assert len(answer.detail) <= 500
+    assert isinstance(await provider.sender.send(provider.message()), Accepted)
+
+
+async def test_the_trace_of_a_message_reaches_the_provider(provider: Harness) -> None:
+    """A message's `traceparent` goes along as it is; a message without one sends none."""
+    traced = msgspec.structs.replace(provider.message("m-1"), traceparent=TRACE)
+    for message in (traced, provider.message("m-2")):
+        assert isinstance(await provider.sender.send(message), Accepted)
+    assert list(provider.traces()) == [TRACE, None]
 
 
 async def test_a_provider_that_is_down_is_tried_again(provider: Harness) -> None:

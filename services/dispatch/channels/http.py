@@ -1,5 +1,6 @@
-"""What providers' HTTP interfaces have in common: one client, and what a failed exchange means."""
+"""What providers' HTTP interfaces have in common: one client, bounded exchanges, and what a failed one means."""
 
+import asyncio
 import logging
 import re
 from datetime import timedelta
@@ -12,8 +13,10 @@ from services.dispatch.channels.port import Answer, Reject, Retry, Unknown
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _OUR_FAULT = (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError)
-FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
-"""Everything that `httpx` raises for an exchange that failed."""
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError)
+"""Everything that `exchange` raises for one that failed."""
+LONGEST_BODY = 256 * 1024
+"""Bytes of an answer that are read; what follows is not waited for."""
 LONG_HOLD = timedelta(minutes=1)
 """How long a channel rests when the provider does not know us: a person must act."""
 _BOT_TOKEN = re.compile(r"/bot[^/\s\"']+")
@@ -35,7 +38,47 @@ def new_client(timeout: timedelta, concurrency: int) -> httpx.AsyncClient:
     if not any(isinstance(each, HideToken) for each in logger.filters):
         logger.addFilter(HideToken())
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-    return httpx.AsyncClient(timeout=timeout.total_seconds(), limits=limits, follow_redirects=False, trust_env=False)
+    return httpx.AsyncClient(
+        timeout=timeout.total_seconds(),
+        limits=limits,
+        follow_redirects=False,
+        trust_env=False,
+        headers={"Accept-Encoding": "identity"},  # a small answer can't unfold into a large one
+    )
+
+
+def longest_exchange(timeout: timedelta) -> timedelta:
+    """Return how long an exchange may take as a whole: time to connect, and as much again for everything after it."""
+    return 2 * timeout
+
+
+def patience_of(timeout: timedelta) -> timedelta:
+    """Return a sender's patience: its exchange, and room to close the connection of one that was given up."""
+    return longest_exchange(timeout) + timeout
+
+
+async def exchange(client: httpx.AsyncClient, request: httpx.Request, within: timedelta) -> httpx.Response:
+    """Send a request and read its answer, `within` that time and up to `LONGEST_BODY`. Raises one of `FAILURES`.
+
+    The client's own timeouts hold for each read: a provider that sends a byte now and then would be waited for without end.
+    """
+    async with asyncio.timeout(within.total_seconds()):
+        response = await client.send(request, stream=True)
+        try:
+            body = await _read(response)
+        finally:
+            await response.aclose()
+    retry_after = response.headers.get("retry-after")
+    return httpx.Response(response.status_code, content=body, headers={} if retry_after is None else {"retry-after": retry_after})
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            break
+    return bytes(body[:LONGEST_BODY])
 
 
 def answer_to_failure(error: Exception) -> Answer:
@@ -44,7 +87,8 @@ def answer_to_failure(error: Exception) -> Answer:
         return Retry(reason="connection_failed", scope="channel", detail=type(error).__name__)
     if isinstance(error, _OUR_FAULT):
         return Reject(reason="request_invalid", kind="config", detail=type(error).__name__)
-    return Unknown(reason="timeout" if isinstance(error, httpx.TimeoutException) else "answer_lost", detail=type(error).__name__)
+    is_late = isinstance(error, (httpx.TimeoutException, TimeoutError))
+    return Unknown(reason="timeout" if is_late else "answer_lost", detail=type(error).__name__)
 
 
 def answer_to_status(response: httpx.Response) -> Answer | None:

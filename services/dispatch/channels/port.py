@@ -13,7 +13,8 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     """A message ready to go. `parts` are the template's rendered files by name (`subject.txt`, `body.txt`, `body.html`).
 
     `headers` are extra header fields for channels that have them (List-Unsubscribe). `idempotency_key` is the message id: constant
-    over attempts, given to every provider that takes one.
+    over attempts, given to every provider that takes one. `traceparent` (W3C Trace Context) goes along where the protocol has a place
+    for it: a header of that name over HTTP, `X-Traceparent` in a mail.
     """
 
     message_id: MessageId
@@ -21,6 +22,11 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     parts: Mapping[str, str]
     headers: Mapping[str, str] = {}
+    traceparent: str | None = None
+
+    def trace_headers(self) -> dict[str, str]:
+        """Return the HTTP header that carries the trace on; none where the message has no trace."""
+        return {} if self.traceparent is None else {"traceparent": self.traceparent}
 
 
 class Accepted(msgspec.Struct, frozen=True):

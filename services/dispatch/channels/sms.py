@@ -21,7 +21,17 @@ from urllib.parse import quote
 import httpx
 
 from services.contracts.ids import Channel
-from services.dispatch.channels.http import FAILURES, answer_to_failure, answer_to_status, new_client, point, read_json
+from services.dispatch.channels.http import (
+    FAILURES,
+    answer_to_failure,
+    answer_to_status,
+    exchange,
+    longest_exchange,
+    new_client,
+    patience_of,
+    point,
+    read_json,
+)
 from services.dispatch.channels.port import Accepted, Answer, Reject, Rendered, Retry, Unknown
 from services.dispatch.channels.sms_length import measure
 from services.runtime.settings import SmsSettings
@@ -54,8 +64,8 @@ class SmsSender:
 
     @property
     def patience(self) -> timedelta:
-        """Return the longest that a request takes: connecting, writing, reading each have the timeout."""
-        return 4 * self._settings.timeout
+        """Return the longest that a request takes, with closing the connection of one that was given up."""
+        return patience_of(self._settings.timeout)
 
     async def send(self, message: Rendered) -> Answer:
         """Hand one message over."""
@@ -63,7 +73,7 @@ class SmsSender:
         if refusal := refuse(message.recipient, text):
             return refusal
         try:
-            response = await self._client.send(self._request(message, text))
+            response = await exchange(self._client, self._request(message, text), longest_exchange(self._settings.timeout))
         except FAILURES as error:
             return answer_to_failure(error)
         return self._answer(response)
@@ -77,7 +87,7 @@ class SmsSender:
         values = {"recipient": message.recipient, "text": text, "message_id": message.message_id, "sender": settings.sender}
         url = _filled(settings.url, {name: quote(value, safe="") for name, value in values.items()})
         fields = {name: _filled(template, values) for name, template in settings.body.items()}
-        headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+        headers = message.trace_headers() | {name: value.get_secret_value() for name, value in settings.headers.items()}
         if settings.method == "GET":
             return self._client.build_request("GET", url, params=fields, headers=headers)
         if settings.encoding == "form":

@@ -6,7 +6,17 @@ from typing import Any
 import httpx
 
 from services.contracts.ids import Channel
-from services.dispatch.channels.http import FAILURES, LONG_HOLD, answer_to_failure, new_client, point, read_json
+from services.dispatch.channels.http import (
+    FAILURES,
+    LONG_HOLD,
+    answer_to_failure,
+    exchange,
+    longest_exchange,
+    new_client,
+    patience_of,
+    point,
+    read_json,
+)
 from services.dispatch.channels.port import Accepted, Answer, Reject, Rendered, Retry, Unknown
 from services.runtime.settings import TelegramSettings
 
@@ -39,8 +49,8 @@ class TelegramSender:
 
     @property
     def patience(self) -> timedelta:
-        """Return the longest that a request takes: connecting, writing, reading each have the timeout."""
-        return 4 * self._settings.timeout
+        """Return the longest that a request takes, with closing the connection of one that was given up."""
+        return patience_of(self._settings.timeout)
 
     async def send(self, message: Rendered) -> Answer:
         """Hand one message over."""
@@ -48,7 +58,9 @@ class TelegramSender:
         if refusal := refuse(text):
             return refusal
         try:
-            response = await self._client.post(self._url, json={"chat_id": message.recipient, "text": text})
+            body = {"chat_id": message.recipient, "text": text}
+            request = self._client.build_request("POST", self._url, json=body, headers=message.trace_headers())
+            response = await exchange(self._client, request, longest_exchange(self._settings.timeout))
         except FAILURES as error:
             return answer_to_failure(error)
         return answer_of(response)

@@ -28,6 +28,7 @@ class KeptSms(msgspec.Struct, frozen=True):
     recipient: str
     text: str
     message_id: str
+    traceparent: str | None = None
 
 
 class SmsGateway:
@@ -67,7 +68,7 @@ class SmsGateway:
 
     async def _send(self, request: Request) -> Response:
         self.requests += 1
-        message = _read(await request.body())
+        message = _read(await request.body(), request.headers.get("traceparent"))
         fault = self._script.next()
         if fault is not None:
             if fault.keeps and message is not None:
@@ -88,9 +89,9 @@ class SmsGateway:
         return JSONResponse({"ok": True, "id": f"sms-{len(self.messages)}"})
 
 
-def _read(body: bytes) -> KeptSms | None:
+def _read(body: bytes, traceparent: str | None) -> KeptSms | None:
     try:
         fields = msgspec.json.decode(body, type=dict[str, str])
     except msgspec.DecodeError:
         return None
-    return KeptSms(fields.get("to", ""), fields.get("text", ""), fields.get("id", ""))
+    return KeptSms(fields.get("to", ""), fields.get("text", ""), fields.get("id", ""), traceparent)

@@ -13,6 +13,9 @@ CLOSE = "close"
 """A scripted answer that is none: the connection is cut, at `data` after the mail has been kept (its answer is lost)."""
 HANG = "hang"
 """A scripted answer that never comes."""
+DRIP = "drip"
+"""A scripted answer that never ends: line after line says that more follows."""
+_DROP_SECONDS = 0.05
 
 
 class KeptMail(msgspec.Struct, frozen=True):
@@ -96,7 +99,7 @@ class SmtpInbox:
     async def handle_DATA(self, server: "_Connection", _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
         """Keep the mail, unless the script refuses it, then answer."""
         answer = self._next("data")
-        if answer in {None, CLOSE, HANG}:
+        if answer in {None, CLOSE, HANG, DRIP}:
             self._keep(envelope)
         return await _perform(answer, server) or f"250 2.0.0 kept as {len(self.mails)}"
 
@@ -139,11 +142,19 @@ class _Connection(SMTP):
         for transport in self._open_connections & {self.transport}:
             transport.abort()
 
+    async def drip(self) -> None:
+        """Answer without end."""
+        while True:
+            await self.push("250-more")
+            await asyncio.sleep(_DROP_SECONDS)
+
 
 async def _perform(answer: str | None, server: _Connection) -> str | None:
     """Do what a scripted answer says; return what is left to say."""
     if answer == HANG:
         await asyncio.Event().wait()
+    if answer == DRIP:
+        await server.drip()
     if answer == CLOSE:
         server.cut()
         return "421 closing"

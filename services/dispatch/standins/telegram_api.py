@@ -25,6 +25,7 @@ class KeptText(msgspec.Struct, frozen=True):
 
     chat_id: str
     text: str
+    traceparent: str | None = None
 
 
 class TelegramApi:
@@ -68,7 +69,7 @@ class TelegramApi:
         return await self._send_message(request)
 
     async def _send_message(self, request: Request) -> Response:
-        message = _read(await request.body())
+        message = _read(await request.body(), request.headers.get("traceparent"))
         if fault := self._script.next():
             if fault.keeps and message is not None:
                 self.messages.append(message)
@@ -108,9 +109,9 @@ def _error(code: int, description: str) -> Response:
     return JSONResponse({"ok": False, "error_code": code, "description": description}, code)
 
 
-def _read(body: bytes) -> KeptText | None:
+def _read(body: bytes, traceparent: str | None) -> KeptText | None:
     try:
         fields = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError:
         return None
-    return KeptText(str(fields.get("chat_id") or ""), str(fields.get("text") or ""))
+    return KeptText(str(fields.get("chat_id") or ""), str(fields.get("text") or ""), traceparent)

@@ -9,6 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.consent.tokens import UnsubscribeClaim
 from services.contracts.ids import ContentHash
@@ -186,7 +187,6 @@ async def test_each_attempt_is_one_log_line_with_its_trace_and_no_address(post: 
     """A line tells message, channel, journey, attempt, answer, trace and what became of it; never to whom it went."""
     post.inbox.script("rcpt", "450 4.2.1 later")
     with capture_logs() as lines:
-        post.start()
         await post.send(make_message("m-1", template_version=post.version), make_message("s-1", channel=SMS, template_version=post.version))
         await post.settled("m-1", "s-1")
     attempts = sorted((line for line in lines if line["action"].startswith("message.")), key=itemgetter("message_id"))
