@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from random import Random
 from secrets import token_hex
 
@@ -105,8 +104,3 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
     """Return what really happened: the first exception inside nested groups."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, ExceptionGroup) else first
-
-
-def longest_stop(senders: Sequence[Sender]) -> timedelta:
-    """Return how long a graceful stop can take: the most patient sender's last message."""
-    return max((sender.patience for sender in senders), default=timedelta(0))

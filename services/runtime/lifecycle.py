@@ -19,6 +19,8 @@ from services.runtime.health import HealthState
 
 DRAIN = timedelta(seconds=20)
 """Kubernetes kills after 30 seconds by default: this leaves room."""
+_RESERVE_SECONDS = 1.0
+"""What is kept of the time for each service that is still to be stopped."""
 _CANCEL_SECONDS = 5.0
 _log = structlog.get_logger()
 
@@ -98,15 +100,19 @@ async def _first_end(running: Sequence[_Running], stop: asyncio.Event) -> None:
 
 
 async def _drain(running: Sequence[_Running], drain: timedelta) -> None:
-    """Stop one after the other; each has its share of the time that is left."""
+    """Stop one after the other; each may take what is left of the time, but for a reserve for those after it."""
     ends_at = asyncio.get_running_loop().time() + drain.total_seconds()
-    for left, each in zip(range(len(running), 0, -1), reversed(running), strict=True):
+    for others, each in zip(range(len(running) - 1, -1, -1), reversed(running), strict=True):
         each.stop.set()
-        share = max(0.0, ends_at - asyncio.get_running_loop().time()) / left
-        _, late = await asyncio.wait({each.task}, timeout=share)
+        _, late = await asyncio.wait({each.task}, timeout=_time_for_one(ends_at - asyncio.get_running_loop().time(), others))
         if late:
             _log.warning("did not finish in time, is cancelled", action="service.cancelled", service=each.service.name)
             each.task.cancel()
+
+
+def _time_for_one(seconds_left: float, others: int) -> float:
+    reserve = min(_RESERVE_SECONDS, seconds_left / (others + 1))
+    return max(0.0, seconds_left - others * reserve)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -79,6 +79,21 @@ async def test_a_deaf_service_is_cancelled_in_bounded_time(recorder: Recorder) -
     assert recorder.notes == ["relay on", "stuck cancelled", "relay off"]
 
 
+async def test_a_slow_service_may_use_the_time_that_others_leave(recorder: Recorder) -> None:
+    """One that needs most of the time for what it has begun gets it, and those after it still end in order."""
+
+    async def finish(stop: asyncio.Event) -> None:
+        await stop.wait()
+        await asyncio.sleep(1.0)
+        recorder.notes.append("mail sent")
+
+    stop = asyncio.Event()
+    stop.set()
+    services = [recorder.polite("relay"), recorder.polite("letters"), Service("dispatch", finish)]
+    await run_services(services, stop=stop, drain=timedelta(seconds=3.5))
+    assert recorder.notes == ["relay on", "letters on", "mail sent", "letters off", "relay off"]
+
+
 async def test_a_crash_stops_all_and_is_raised(recorder: Recorder) -> None:
     """The first error ends every service and comes out as it was."""
     with pytest.raises(LogTruncated, match="rules"):
