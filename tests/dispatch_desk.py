@@ -20,9 +20,18 @@ from services.dispatch.verdicts import RetryPolicy, settle
 from services.runtime.clock import FrozenClock
 from services.runtime.database import Database
 from services.runtime.eventlog.embedded import EmbeddedEventLog
+from services.runtime.eventlog.port import TopicPartition
 from tests.dispatch_builders import EMAIL, PARTITION, START, make_batch
 
 POLICY = RetryPolicy(max_attempts=3, base=timedelta(seconds=30), cap=timedelta(hours=1))
+
+
+class _UnreadLog(EmbeddedEventLog):
+    """A log that begins at 0 and is never read: the desk hands the inbox its batches."""
+
+    async def bounds(self, partition: TopicPartition) -> tuple[int, int]:  # noqa: ARG002 - the port's
+        """Return an empty range."""
+        return 0, 0
 
 
 class Desk:
@@ -35,7 +44,7 @@ class Desk:
         self.woken = 0
         self.reported = 0
         self._offset = 0
-        log = EmbeddedEventLog(Path("never-opened"), {}, self.clock)
+        log = _UnreadLog(Path("never-opened"), {}, self.clock)
         self.inbox = Inbox(log, database, self.clock, "worker", self._wake)
 
     async def take(self, *commands: Command | bytes) -> None:

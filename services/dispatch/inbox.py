@@ -58,8 +58,9 @@ class Inbox:
 
     async def on_assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Bump the partitions' epochs and say where to read on."""
+        firsts = {partition: (await self._log.bounds(partition))[0] for partition in sorted(partitions)}
         async with self._database.transaction() as connection:
-            taken = {partition: await cursors.acquire(connection, partition, self._worker) for partition in sorted(partitions)}
+            taken = {partition: await cursors.acquire(connection, partition, self._worker, first) for partition, first in firsts.items()}
         self._cursors.update(taken)
         self._given_up.update({partition: DeadLetterCount(_LIMIT) for partition in taken})
         return {partition: cursor.next_offset for partition, cursor in taken.items()}

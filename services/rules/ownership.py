@@ -86,11 +86,12 @@ class Ownership:
         starts: dict[TopicPartition, int] = {}
         counts = {topic: await self._log.partitions(topic) for topic in {partition.topic for partition in partitions}}
         for partition in partitions:
+            first, _ = await self._log.bounds(partition)
             async with self._database.transaction() as connection:
-                cursor = await cursors.acquire(connection, partition, self._name)
+                cursor = await cursors.acquire(connection, partition, self._name, first)
                 published = await _published(connection, cursor)
             self._own(cursor, counts[partition.topic], published)
-            starts[partition] = await self.start_of(cursor)
+            starts[partition] = cursor.next_offset
         self._count(partitions)
         return starts
 
@@ -126,13 +127,6 @@ class Ownership:
         self._owners[partition] = owner
         self._relays[partition] = _Relay(relay, self._on_failure)
         _log.info("taken", action="partition.acquired", topic=partition.topic, partition=partition.partition, epoch=cursor.epoch)
-
-    async def start_of(self, cursor: Cursor) -> int:
-        """Return where to read: the cursor; for a partition of which nothing was ever read, the log's beginning."""
-        if cursor.next_offset:
-            return cursor.next_offset
-        first, _ = await self._log.bounds(cursor.partition)
-        return first
 
     def _count(self, partitions: Iterable[TopicPartition]) -> None:
         for topic in {partition.topic for partition in partitions}:

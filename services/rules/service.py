@@ -160,7 +160,7 @@ class RulesService:
                 return False
             except Retryable:
                 continue
-            self._reader.seek(owner.partition, await self._ownership.start_of(owner.cursor))
+            self._reader.seek(owner.partition, owner.cursor.next_offset)
             return True
 
     def _fail(self, error: BaseException) -> None:

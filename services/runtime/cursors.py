@@ -15,7 +15,7 @@ from services.runtime.eventlog.port import TopicPartition
 
 _ACQUIRE = text(
     "INSERT INTO cursors (topic, partition, epoch, owner, next_offset, outbox_seq, frontier_at)"
-    " VALUES (:topic, :partition, 1, :owner, 0, 0, 0)"
+    " VALUES (:topic, :partition, 1, :owner, :first_offset, 0, 0)"
     " ON CONFLICT (topic, partition) DO UPDATE SET epoch = cursors.epoch + 1, owner = excluded.owner"
     " RETURNING epoch, next_offset, outbox_seq, frontier_at"
 )
@@ -51,9 +51,13 @@ async def offsets(connection: AsyncConnection) -> Mapping[TopicPartition, int]:
     return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
 
 
-async def acquire(connection: AsyncConnection, partition: TopicPartition, owner: str) -> Cursor:
-    """Take the partition: bump its epoch and return where to go on. Waits for a former owner's open transaction (its row lock)."""
-    parameters = {"topic": partition.topic, "partition": partition.partition, "owner": owner}
+async def acquire(connection: AsyncConnection, partition: TopicPartition, owner: str, first_offset: int = 0) -> Cursor:
+    """Take the partition: bump its epoch and return where to go on. Waits for a former owner's open transaction (its row lock).
+
+    `first_offset` is where the log begins: a partition that nobody ever read is begun there, so that a cursor before the log's beginning
+    always means lost records.
+    """
+    parameters = {"topic": partition.topic, "partition": partition.partition, "owner": owner, "first_offset": first_offset}
     row = (await connection.execute(_ACQUIRE, parameters)).one()
     return Cursor(partition, row.epoch, row.next_offset, row.outbox_seq, row.frontier_at)
 
