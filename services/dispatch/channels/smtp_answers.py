@@ -14,6 +14,19 @@ Stage = Literal["mail", "rcpt", "data", "content"]
 _ENHANCED = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _ADDRESS_DEAD = frozenset({"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"})
 """Address or host unknown, moved, or taking no mail: not to be used again. Anything else says nothing of the person."""
+_NO_MAILBOX = frozenset({550, 551, 553})
+_NOBODY = re.compile(
+    r"\b(no\s+such|unknown|non-?existent)\s+(local\s+)?(user|mailbox|recipient|account|addressee)\b"
+    r"|\b(user|mailbox|recipient|account|addressee)(\s+\S+@\S+)?\s+(is\s+)?(unknown|not\s+found|does(\s+not|n't)\s+exist)\b"
+    r"|\bno\s+mailbox\s+here\s+by\s+that\s+name\b",
+    re.IGNORECASE,
+)
+"""What servers without enhanced codes say of an address that is nobody's."""
+_POLICY = re.compile(
+    r"polic|spam|block|black|list|reput|den(y|ied)|relay|sender|from\b|client|\bip\b|dns|spf|dkim|dmarc|auth|verif|rate|limit|quota|full|try",
+    re.IGNORECASE,
+)
+"""Words of a refusal that may be ours to cure, or passes: with one of them nothing is concluded about the person."""
 _SERVICE_UNAVAILABLE = 421
 
 
@@ -32,11 +45,19 @@ def answer_of(stage: Stage, code: int, text: str) -> Answer:
 def _final(stage: Stage, code: int, detail: str) -> Reject:
     found = _ENHANCED.search(detail)
     enhanced = found.group(1) if found else ""
-    if enhanced in _ADDRESS_DEAD:
+    if enhanced in _ADDRESS_DEAD or (stage == "rcpt" and not enhanced and says_nobody(code, detail)):
         return Reject(reason="address_dead", kind="recipient", suppress=True, detail=detail)
     if enhanced.startswith("5.7.") or stage == "mail":
         return Reject(reason="policy", kind="config", detail=detail)
     return Reject(reason=f"smtp_{code}", kind="recipient" if stage == "rcpt" else "content", detail=detail)
+
+
+def says_nobody(code: int, text: str) -> bool:
+    """Say whether a refusal of a recipient without an enhanced code (RFC 3463) tells in words that there is no such mailbox.
+
+    The code alone does not: 550 also means "no access" and "for policy reasons" (RFC 5321, 4.2.3). In doubt it is no.
+    """
+    return code in _NO_MAILBOX and bool(_NOBODY.search(text)) and not _POLICY.search(text)
 
 
 def answer_before_content(error: BaseException) -> Answer:

@@ -6,6 +6,7 @@ from email.message import EmailMessage, Message
 from email.policy import default
 
 import aiosmtplib
+import msgspec
 import pytest
 
 from services.contracts.errors import InvalidSettings
@@ -106,7 +107,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         ("mail", 421, "4.7.0 bye", Retry("smtp_421", scope="channel", detail="421 4.7.0 bye")),
         ("rcpt", 550, "5.1.1 unknown", Reject("address_dead", "recipient", suppress=True, detail="550 5.1.1 unknown")),
         ("rcpt", 553, "5.1.10 null MX", Reject("address_dead", "recipient", suppress=True, detail="553 5.1.10 null MX")),
-        ("rcpt", 550, "no such user", Reject("smtp_550", "recipient", detail="550 no such user")),
+        ("rcpt", 550, "mailbox unavailable", Reject("smtp_550", "recipient", detail="550 mailbox unavailable")),
         ("rcpt", 552, "5.2.2 mailbox full", Reject("smtp_552", "recipient", detail="552 5.2.2 mailbox full")),
         ("content", 550, "5.7.26 DMARC", Reject("policy", "config", detail="550 5.7.26 DMARC")),
         ("mail", 550, "sender refused", Reject("policy", "config", detail="550 sender refused")),
@@ -116,6 +117,52 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_replies_and_their_meaning(stage: Stage, code: int, text: str, answer: Answer) -> None:
     """Only dead addresses suppress; policy is the sender's business; 421 is the server's."""
     assert answer_of(stage, code, text) == answer
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (550, "No such user here"),
+        (550, "no such\nuser"),
+        (550, "Unknown user"),
+        (550, "User unknown"),
+        (550, "<ann@shop.example>: Recipient address rejected: User unknown in virtual mailbox table"),
+        (550, "Message was not accepted -- invalid mailbox.  Local mailbox ann@shop.example is unavailable: user not found"),
+        (550, "sorry, no mailbox here by that name"),
+        (551, "mailbox <ann@shop.example> does not exist"),
+        (553, "Non-existent recipient"),
+    ],
+)
+def test_a_mailbox_that_does_not_exist_suppresses_in_words_too(code: int, text: str) -> None:
+    """A server without enhanced codes that says nobody is there is believed, at RCPT only."""
+    dead = Reject(reason="address_dead", kind="recipient", suppress=True, detail=f"{code} {text}")
+    assert answer_of("rcpt", code, text) == dead
+    assert not msgspec.to_builtins(answer_of("content", code, text))["suppress"]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (550, ""),
+        (550, "Requested action not taken: mailbox unavailable"),
+        (550, "5.7.1 No such user here"),
+        (550, "5.2.1 mailbox not found"),
+        (550, "relaying denied: no such user"),
+        (550, "Sender verify failed: no such user"),
+        (550, "Access denied, unknown user"),
+        (550, "blocked for spam: recipient unknown"),
+        (550, "unknown account: authentication required"),
+        (551, "User not local; please try <ann@else.example>"),
+        (552, "mailbox not found or full"),
+        (553, "mailbox name not allowed"),
+        (554, "No such user"),
+    ],
+)
+def test_any_other_refusal_suppresses_nobody(code: int, text: str) -> None:
+    """Policy, quota, a moved user or a bare 550 fail the message and leave the address alone."""
+    answer = answer_of("rcpt", code, text)
+    assert isinstance(answer, Reject)
+    assert not answer.suppress
 
 
 @pytest.mark.parametrize(
