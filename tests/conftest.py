@@ -1,8 +1,6 @@
 """Fixtures that many parts of the suite share; the longer ones live in the plugins named here."""
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import structlog
@@ -28,12 +26,3 @@ def _strict_log_lines() -> None:
 def frozen_clock() -> FrozenClock:
     """Return a clock that stands at `START`."""
     return FrozenClock(START)
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Return the folder of real data that lies beside the checkout; skip where there is none (`POVOD_SHARED_DATA` names another)."""
-    folder = Path(os.environ.get("POVOD_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no data folder at {folder}")
-    return folder

@@ -1,12 +1,19 @@
 """The example shop's stream: registrations before first clicks, by time, inside the period."""
 
+import hashlib
 from datetime import UTC, datetime
 
 from services.authoring.shop import REGISTERED, shop_events
 from services.contracts.resources import resource
 
 SHOP = resource("examples") / "shop"
+PUBLISHED = "110716838facbec8143c6c9af74500eb0252197da212fd75aa4c47bf3b692090"
 START, END = datetime(2024, 3, 4, tzinfo=UTC), datetime(2024, 3, 11, tzinfo=UTC)
+
+
+def test_the_data_is_as_it_was_published() -> None:
+    """The clickstream is byte for byte what its authors gave out."""
+    assert hashlib.sha256((SHOP / "clickstream.csv.gz").read_bytes()).hexdigest() == PUBLISHED
 
 
 def test_everyone_registers_once_before_their_first_click() -> None:
