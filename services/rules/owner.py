@@ -75,7 +75,7 @@ class PartitionOwner:
             await self._isolate(work, error)
 
     async def _isolate(self, work: Work, error: Exception) -> None:
-        """Halve the work until one record, or one customer's timers, is left, and give that up."""
+        """Halve the work until one record, or one customer's timers, is left; give that record up, or park those timers."""
         if work.records and work.timers:
             await self._work_off(work._replace(timers=0, caught_up_at=None))
             await self._work_off(work._replace(records=()))
@@ -87,6 +87,8 @@ class PartitionOwner:
             await self._commit(work._replace(records=(_give_up(work.records[0], error),)))
         elif work.timers > 1:
             await self._work_off(work._replace(timers=work.timers // 2))
+        elif not work.park:
+            await self._work_off(work._replace(park=f"{type(error).__name__}: {error}"))
         else:
             raise Fatal(f"the timers of {self.partition} can't be stored: {error}") from error
 

@@ -84,6 +84,7 @@ _DUE = text(
     "SELECT customer, next_due_at FROM customers WHERE next_due_at IS NOT NULL AND bucket % :partitions = :partition"
     " ORDER BY next_due_at LIMIT :limit"
 )
+_POSTPONE = text("UPDATE customers SET next_due_at = :due_at WHERE bucket = :bucket AND customer = :customer")
 _UNPUBLISHED = text(
     "SELECT seq, topic, key, value, traceparent FROM outbox WHERE partition = :partition AND seq > :after ORDER BY seq LIMIT :limit"
 )
@@ -201,6 +202,11 @@ async def due_customers(connection: AsyncConnection, partitions: int, partition:
     """Return the customers of a partition with the earliest timers, whether due or not, in the order of their times."""
     found = await connection.execute(_DUE, {"partitions": partitions, "partition": partition, "limit": limit})
     return [DueCustomer(CustomerId(customer), due_at) for customer, due_at in found]
+
+
+async def postpone(connection: AsyncConnection, customer: CustomerId, due_at: int) -> None:
+    """Have a customer's timers looked at later than the document says; the document is left as it is."""
+    await connection.execute(_POSTPONE, {"due_at": due_at, "bucket": bucket_of(customer), "customer": customer})
 
 
 async def unpublished(connection: AsyncConnection, partition: int, after: int, limit: int) -> list[OutboxRow]:

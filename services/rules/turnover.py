@@ -133,9 +133,14 @@ class Turnover:
 
     def park(self, customer: CustomerId, error: Exception) -> None:
         """Leave a customer's timers alone for an hour."""
-        self.parked[customer] = f"{type(error).__name__}: {error}"
-        self._due[customer] = self._now + _PARKED_FOR
+        self._due[customer] = self.note_parked(customer, f"{type(error).__name__}: {error}")
         self.touch(customer)
+
+    def note_parked(self, customer: CustomerId, why: str) -> int:
+        """Note that a customer's timers are left alone; return until when, in microseconds."""
+        self.parked[customer] = why
+        self.counts["parked"] += 1
+        return self._now + _PARKED_FOR
 
     def touch(self, customer: CustomerId) -> None:
         """Have the customer's row written even if nothing changed, so that its due time is what the document says."""

@@ -35,7 +35,8 @@ class Work(NamedTuple):
     """What one transaction does: decide these records, move the cursor behind them, fire timers.
 
     `partitions` is the topic's count. `caught_up_at`: nothing lay behind these records at that time. `timers`: how many customers'
-    due timers to fire after the records. `due_at`: no timer of the partition is due before that (microseconds).
+    due timers to fire after the records. `due_at`: no timer of the partition is due before that (microseconds). `park`: why the first of
+    these customers is to be left alone for an hour instead; neither read nor decided.
     """
 
     records: Sequence[Sorted]
@@ -44,6 +45,7 @@ class Work(NamedTuple):
     caught_up_at: datetime | None = None
     timers: int = TIMERS
     due_at: int = 0
+    park: str = ""
 
 
 class Done(NamedTuple):
@@ -150,6 +152,10 @@ class Worker:
         partition = cursor.partition.partition
         rows = await store.due_customers(connection, work.partitions, partition, work.timers)
         due = [row.customer for row in rows if row.due_at <= turnover.frontier]
+        if work.park:
+            for customer in due[:1]:
+                await store.postpone(connection, customer, turnover.note_parked(customer, work.park))
+            return turnover.frontier
         turnover.add_documents(await self._load(connection, partition, (customer for customer in due if customer not in turnover)))
         for customer in due:
             turnover.fire(customer)
