@@ -19,6 +19,7 @@ from services.dispatch.states import Delivery
 from services.dispatch.verdicts import RetryPolicy, settle
 from services.runtime.clock import FrozenClock
 from services.runtime.database import Database
+from services.runtime.dead_letters import DeadLetterLimit
 from services.runtime.eventlog.embedded import EmbeddedEventLog
 from services.runtime.eventlog.port import TopicPartition
 from tests.dispatch_builders import EMAIL, PARTITION, START, make_batch
@@ -34,10 +35,13 @@ class _UnreadLog(EmbeddedEventLog):
         return 0, 0
 
 
+LIMIT = DeadLetterLimit(most=1_000, within=timedelta(minutes=5))
+
+
 class Desk:
     """One database, one inbox; `clock` is business time, `machine` what leases are measured by."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limit: DeadLetterLimit = LIMIT) -> None:
         self.database = database
         self.clock = FrozenClock(START)
         self.machine = FrozenClock(START)
@@ -45,7 +49,7 @@ class Desk:
         self.reported = 0
         self._offset = 0
         log = _UnreadLog(Path("never-opened"), {}, self.clock)
-        self.inbox = Inbox(log, database, self.clock, "worker", self._wake)
+        self.inbox = Inbox(log, database, self.clock, "worker", self._wake, limit)
 
     async def take(self, *commands: Command | bytes) -> None:
         """Put commands through the inbox as the next batch of a partition."""

@@ -32,7 +32,6 @@ GROUP = "povod.dispatch"
 _BATCH = 1_000
 _POLL = timedelta(milliseconds=500)
 _BACK_OFF_SECONDS = 0.5
-_LIMIT = DeadLetterLimit(most=1_000, within=timedelta(minutes=5))
 _log = structlog.get_logger()
 
 
@@ -45,14 +44,20 @@ class Taken(NamedTuple):
 
 
 class Inbox:
-    """The consumer of the dispatch topic for one worker. `wake` is called after every commit that brought commands."""
+    """The consumer of the dispatch topic for one worker. `wake` is called after every commit that brought commands.
 
-    def __init__(self, log: EventLog, database: Database, clock: Clock, worker: str, wake: Callable[[], None]) -> None:
+    More dead letters than `limit` allows on one partition stop it.
+    """
+
+    def __init__(
+        self, log: EventLog, database: Database, clock: Clock, worker: str, wake: Callable[[], None], limit: DeadLetterLimit
+    ) -> None:
         self._log = log
         self._database = database
         self._clock = clock
         self._worker = worker
         self._wake = wake
+        self._limit = limit
         self._cursors: dict[TopicPartition, Cursor] = {}
         self._given_up: dict[TopicPartition, DeadLetterCount] = {}
 
@@ -62,7 +67,7 @@ class Inbox:
         async with self._database.transaction() as connection:
             taken = {partition: await cursors.acquire(connection, partition, self._worker, first) for partition, first in firsts.items()}
         self._cursors.update(taken)
-        self._given_up.update({partition: DeadLetterCount(_LIMIT) for partition in taken})
+        self._given_up.update({partition: DeadLetterCount(self._limit) for partition in taken})
         return {partition: cursor.next_offset for partition, cursor in taken.items()}
 
     async def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:

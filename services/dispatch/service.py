@@ -19,6 +19,7 @@ from services.dispatch.verdicts import RetryPolicy
 from services.dispatch.waiting import first_of
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Database
+from services.runtime.dead_letters import DeadLetterLimit
 from services.runtime.eventlog.port import EventLog
 from services.runtime.settings import DispatchSettings
 from services.runtime.telemetry.metrics import Metrics
@@ -59,7 +60,8 @@ class DispatchService:
             )
             for sender in senders
         ]
-        self._inbox = Inbox(log, database, clock, worker, self._arrived)
+        limit = DeadLetterLimit(settings.dead_letter_limit, settings.dead_letter_window)
+        self._inbox = Inbox(log, database, clock, worker, self._arrived, limit)
 
     def wake(self) -> None:
         """Make every channel look for due messages at once."""

@@ -13,6 +13,7 @@ from services.runtime import cursors
 from services.runtime.database import Database
 from services.runtime.eventlog.port import OutgoingRecord, TopicPartition
 from tests.builders import NOON, make_event
+from tests.dispatch_desk import LIMIT
 from tests.rules_desk import DISPATCH, EVENTS, PARTITIONS, Desk, opened_desk
 
 HELD = [TopicPartition(EVENTS, number) for number in range(PARTITIONS)]
@@ -56,6 +57,6 @@ async def test_the_inbox_begins_where_a_trimmed_topic_does(desk: Desk) -> None:
     partition = TopicPartition(DISPATCH, 0)
     await desk.log.append(DISPATCH, [OutgoingRecord(b"ann", b"{}", partition=0) for _ in range(3)])
     await desk.log.trim(partition, 2)
-    inbox = Inbox(desk.log, desk.database, desk.clock, "a worker", lambda: None)
+    inbox = Inbox(desk.log, desk.database, desk.clock, "a worker", lambda: None, LIMIT)
     assert await inbox.on_assigned([partition]) == {partition: 2}
     assert await inbox.on_assigned([partition]) == {partition: 2}

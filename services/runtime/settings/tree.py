@@ -129,6 +129,10 @@ class DispatchSettings(Section):
     max_attempts: int = Field(8, ge=1, description="attempts before a message has failed")
     retry_base: Duration = Field(timedelta(seconds=30), description="wait before the second attempt; doubled each time, with jitter")
     retry_cap: Duration = Field(timedelta(hours=1), description="longest wait between attempts")
+    dead_letter_limit: int = Field(
+        1_000, ge=1, description="dead letters in `dead_letter_window` that stop a partition of `povod.dispatch`"
+    )
+    dead_letter_window: Duration = Field(timedelta(minutes=5), description="the time in which dead letters are counted")
     smtp: SmtpSettings = Field(SmtpSettings(), description="e-mail")
     sms: SmsSettings = Field(SmsSettings(), description="SMS")
     telegram: TelegramSettings = Field(TelegramSettings(), description="Telegram")

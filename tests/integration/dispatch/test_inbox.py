@@ -15,6 +15,7 @@ from services.contracts.moments import from_micros, to_micros
 from services.dispatch.channels.port import Accepted, Answer, Reject, Retry, Unknown
 from services.runtime import cursors
 from services.runtime.database import Database
+from services.runtime.dead_letters import DeadLetterLimit
 from tests.dispatch_builders import PARTITION, START, make_batch, make_message, make_recall
 from tests.dispatch_desk import Desk
 
@@ -190,6 +191,15 @@ async def test_too_many_bad_records_stop_the_service(desk: Desk) -> None:
     with pytest.raises(DeadLetterLimitReached):
         await desk.take(*[b"{"] * 1_001)
     assert await dead_letters(desk) == []
+
+
+async def test_a_settings_limit_of_bad_records_holds(database: Database) -> None:
+    """The limit is the one that the settings give, and it counts over batches."""
+    desk = Desk(database, DeadLetterLimit(most=2, within=timedelta(minutes=5)))
+    await desk.take(b"{", b"{")
+    with pytest.raises(DeadLetterLimitReached, match="2 are allowed"):
+        await desk.take(b"{")
+    assert [row.record_offset for row in await dead_letters(desk)] == [0, 1]
 
 
 async def test_a_batch_of_a_lost_partition_is_rolled_back_whole(desk: Desk) -> None:
