@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.dispatch.standins.smtp_inbox import SmtpInbox
+from services.dispatch.standins.smtp_inbox import HANG, SmtpInbox
 from tests.kill import engines
 from tests.kill.fleet import Fleet
 from tests.kill.rounds import wait_until_ready
@@ -62,3 +62,28 @@ async def test_a_mail_under_way_at_sigterm_is_sent_once_and_recorded(tmp_path: P
         await inbox.stop()
     assert await asyncio.to_thread(deliveries, tmp_path) == [("sent", 1, 0, None)]
     assert len(inbox.mails) == 1
+
+
+@pytest.mark.timeout(120)
+async def test_what_a_killed_process_was_sending_is_taken_up_when_it_comes_back(tmp_path: Path) -> None:
+    """A process that keeps its name gives up at once what it was sending when it was killed: no lease of 75 seconds is waited for."""
+    inbox = SmtpInbox()
+    inbox.script("data", HANG)
+    engine = await engines.embedded_engine(tmp_path, await inbox.start())
+    fleet = Fleet(engine.commands, {**engine.environment, "POVOD_DISPATCH__SMTP__TIMEOUT": "30s"}, tmp_path)
+    fleet.start_all()
+    try:
+        await wait_until_ready(engine.base_url)
+        await buy(engine)
+        async with asyncio.timeout(40):
+            await inbox.wait_for(1)
+            await asyncio.to_thread(fleet.kill, "serve")
+            fleet.start("serve")
+            await inbox.wait_for(2)
+    finally:
+        await asyncio.to_thread(fleet.stop_all, 40)
+        await inbox.stop()
+    assert await asyncio.to_thread(deliveries, tmp_path) == [("sent", 2, 1, None)]
+    first, second = (mail.content.split(b"\r\n", 1)[0] for mail in inbox.mails)
+    assert first == second
+    assert first.startswith(b"Message-ID: ")
