@@ -182,6 +182,7 @@ _FIELDS: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def _type(given: str) -> str:
     name = given.strip()
     if not name:

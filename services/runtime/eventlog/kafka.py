@@ -43,6 +43,7 @@ class KafkaEventLog:
         self._ack_timeout = settings.ack_timeout
         self._ends = Ends(self._connections)
         self._appender: KafkaAppender | None = None
+        self._names: dict[str, list[TopicPartition]] = {}
         self._readers: list[KafkaReader] = []
 
     async def start(self) -> None:
@@ -63,8 +64,10 @@ class KafkaEventLog:
         if not records:
             return
         weight = weigh(records)
-        placed = {TopicPartition(topic, number): share for number, share in place(topic, records, await self._ends.count(topic)).items()}
-        await self._appender.append(placed, weight)
+        if (names := self._names.get(topic)) is None:
+            names = self._names[topic] = [TopicPartition(topic, number) for number in range(await self._ends.count(topic))]
+        placed = place(topic, records, len(names))
+        await self._appender.append({names[number]: share for number, share in placed.items()}, weight)
 
     def reader(self, group: str, topics: Sequence[str], listener: PartitionListener) -> EventLogReader:
         """Return a member of a consumer group."""
