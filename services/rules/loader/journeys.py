@@ -38,9 +38,13 @@ def read_journey(file: str, content: str, vocabulary: Vocabulary, findings: Find
     return journey if len(findings.errors) == before else None
 
 
-def version_of(root: yaml.MappingNode) -> ContentHash:
-    """Return the version of a journey: the hash of what its file says, whatever its layout and comments."""
-    return ContentHash(hashlib.sha256(msgspec.json.encode(plain_value(root), order="sorted")).hexdigest())
+def version_of(root: yaml.MappingNode, name: str) -> ContentHash:
+    """Return the version of a journey: the hash of what its file says, whatever its layout and comments, and of its name.
+
+    A name that comes from the file's own counts as if it stood in the text: two journeys never share a version.
+    """
+    content = {**plain_value(root), "journey": name}
+    return ContentHash(hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest())
 
 
 def _journey(source: Source, root: yaml.MappingNode, vocabulary: Vocabulary) -> Journey | None:
@@ -53,7 +57,7 @@ def _journey(source: Source, root: yaml.MappingNode, vocabulary: Vocabulary) -> 
         return None
     return Journey(
         name=JourneyName(name),
-        version=version_of(root),
+        version=version_of(root, name or ""),
         why=fields.read("why", text, ""),
         trigger=trigger,
         steps=steps,

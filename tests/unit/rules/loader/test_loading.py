@@ -53,6 +53,16 @@ def test_the_example_rule_set_is_right() -> None:
     assert check_directory(resource("rules"), resource("templates")) == ()
 
 
+def test_equal_journeys_of_different_names_have_versions_of_their_own(project: Project) -> None:
+    """Two files with the same text are two journeys; a name that is written out gives the version that the file's name gives."""
+    project.write("rules/journeys/again.yaml", JOURNEY)
+    first = {journey.name: journey.version for journey in load_directory(project.rules, project.templates).ruleset.journeys.values()}
+    assert len(set(first.values())) == 2
+    project.write("rules/journeys/again.yaml", f"journey: again\n{JOURNEY}")
+    second = load_directory(project.rules, project.templates).ruleset.journeys
+    assert second[JourneyName("again")].version == first[JourneyName("again")]
+
+
 def test_all_mistakes_come_at_once(project: Project) -> None:
     """One error lists the mistakes of all files, in the order of files and lines."""
     project.write("rules/journeys/a.yaml", "trigger: {event: a.b}\nprio: 1\nsteps: [{wait: 1x}]")
