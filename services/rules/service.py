@@ -33,7 +33,8 @@ class RulesService:
     """One worker process of the rules; also the listener of its reader.
 
     `owner` names this process in the cursors, `poll_timeout` (real time) is how long one look into the log may take: timers are
-    fired at least that often. Needs a migrated database and the topics `povod.events` and `povod.dispatch`.
+    fired at least that often; `report_every` (seconds, real time) how often lag is reported. Needs a migrated database and the topics
+    `povod.events` and `povod.dispatch`.
     """
 
     def __init__(  # noqa: PLR0913 - the service's ports
@@ -46,12 +47,14 @@ class RulesService:
         *,
         poll_timeout: timedelta = timedelta(milliseconds=200),
         owner: str = "rules",
+        report_every: float = _REPORT_EVERY,
     ) -> None:
         self._log = log
         self._database = database
         self._batch = settings.batch
         self._metrics = metrics
         self._poll_timeout = poll_timeout
+        self._report_every = report_every
         self._rulesets = ActiveRulesets(metrics)
         worker = Worker(database, clock, self._rulesets, DocumentCache())
         limit = DeadLetterLimit(settings.dead_letter_limit, settings.dead_letter_window)
@@ -169,14 +172,20 @@ class RulesService:
         self._failure = self._failure or error
 
     async def _report(self) -> None:
-        """Tell lag tools and metrics where we are, once a second; nothing depends on it."""
+        """Tell lag tools and metrics where we are, once a second; nothing depends on it, and nothing ends it."""
         while True:
-            await asyncio.sleep(_REPORT_EVERY)
-            owners = self._ownership.owners()
-            await self._reader.report_progress({owner.partition: owner.cursor.next_offset for owner in owners})
-            self._metrics.set(OUTBOX_DEPTH, sum(owner.cursor.outbox_seq - owner.relay.published for owner in owners), outbox="rules")
-            for owner in owners:
-                await self._report_lag(owner)
+            await asyncio.sleep(self._report_every)
+            try:
+                await self._report_once()
+            except Exception as error:  # noqa: BLE001 - figures that stand still without a word would look like health
+                _log.warning("lag and outbox are not reported", action="rules.unreported", error=f"{type(error).__name__}: {error}")
+
+    async def _report_once(self) -> None:
+        owners = self._ownership.owners()
+        await self._reader.report_progress({owner.partition: owner.cursor.next_offset for owner in owners})
+        self._metrics.set(OUTBOX_DEPTH, sum(owner.cursor.outbox_seq - owner.relay.published for owner in owners), outbox="rules")
+        for owner in owners:
+            await self._report_lag(owner)
 
     async def _report_lag(self, owner: PartitionOwner) -> None:
         try:
