@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, Entry] = {
     "pause": Entry("services.commands.pause:pause", "dispatch", "hold a channel, provider, journey, template or all; nothing is dropped"),
     "resume": Entry("services.commands.pause:resume", "dispatch", "let go of what was held"),
 }
-_EXTRA_OF = {"aiokafka": "kafka", "cramjam": "kafka", "asyncpg": "postgres"}
+_EXTRA_OF = {"aiokafka": "kafka", "cramjam": "kafka", "asyncpg": "postgres", "jinja2": "dispatch", "babel": "dispatch"}
 """Libraries that a setting asks for, whatever the command."""
 
 

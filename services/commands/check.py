@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from services.commands.folders import FOLDER, folders_of
 from services.commands.invocation import Invocation
-from services.commands.rules import FOLDER, folders_of
 from services.rules.loader import Mistake, check_directory
 
 

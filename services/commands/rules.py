@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from services.commands.folders import FOLDER, folders_of
 from services.commands.invocation import Invocation
 from services.commands.opening import open_database
 from services.contracts.ids import ContentHash
@@ -18,7 +19,6 @@ from services.rules.activation import history as read_history
 from services.runtime.clock import SystemClock
 from services.runtime.settings import Settings
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _SHOWN = 12
 """Characters of a hash that tell it from others."""
 
@@ -59,14 +59,6 @@ def history(invocation: Invocation, limit: int, *, as_json: bool) -> None:
         click.echo(json.dumps([{"activation": row.number, "ruleset": row.hash, "at": row.at.isoformat(), "by": row.by} for row in rows]))
     else:
         _show(rows)
-
-
-def folders_of(settings: Settings, directory: Path | None, templates: Path | None) -> tuple[Path, Path]:
-    """Return the folders of rules and templates: what was named, else the templates beside a named directory, else the settings'."""
-    if directory is None:
-        return settings.rules.directory, templates or settings.rules.templates
-    beside = directory.absolute().parent / "templates"
-    return directory, templates or (beside if beside.is_dir() else settings.rules.templates)
 
 
 async def _apply(settings: Settings, directory: Path, templates: Path, by: str) -> ContentHash:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from services.commands.folders import folders_of
 from services.commands.invocation import Invocation
 from services.commands.processes import run_serve
-from services.commands.rules import folders_of
 from services.runtime.settings import Settings
 
 

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from services.authoring.simulate import Figures
 from services.authoring.simulate import simulate as run_rules
+from services.commands.folders import FOLDER, folders_of
 from services.commands.invocation import Invocation
 from services.commands.tables import by_count, table
 from services.contracts.decisions import Decision
@@ -26,7 +27,6 @@ from services.rules.loader import load_directory
 
 SHOWN_BAD_ROWS = 5
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 class Period(NamedTuple):
@@ -57,7 +57,7 @@ def moment(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.argument("events", nargs=-1, required=True, type=FILE)
 @click.option("--map", "map_file", type=FILE, help="How the columns of CSV files become events.")
 @click.option("--rules", type=FOLDER, help="The rule set's folder.  [default: the settings']")
-@click.option("--templates", type=FOLDER, help="The templates' folder.  [default: beside the rules]")
+@click.option("--templates", type=FOLDER, help="The templates' folder.  [default: the settings', or beside the rules]")
 @click.option("--from", "start", callback=moment, help="Take events from this time on.")
 @click.option("--to", "end", callback=moment, help="Take events before this time; timers run on to their end.")
 @click.option("--assume-contactable", is_flag=True, help="Treat customers without a known address or consent as reachable and subscribed.")
@@ -83,7 +83,7 @@ def simulate(  # noqa: PLR0913 - one argument an option
     as_json: bool,
 ) -> None:
     """What the rules would have sent over EVENTS: CSV (with --map) or JSON lines, plain or gzipped."""
-    ruleset = _load(rules or invocation.settings.rules.directory, templates, assume_contactable=assume_contactable)
+    ruleset = _load(*folders_of(invocation.settings, rules, templates), assume_contactable=assume_contactable)
     began = time.perf_counter()
     reading = _read(events, map_file)
     decisions: list[Decision] = []
@@ -98,9 +98,8 @@ def simulate(  # noqa: PLR0913 - one argument an option
         click.echo(lines_of(figures, elapsed))
 
 
-def _load(rules: Path, templates: Path | None, *, assume_contactable: bool) -> Ruleset:
-    beside = templates or rules.absolute().parent / "templates"
-    loaded = load_directory(rules, beside, lenient_templates=True, assume_contactable=assume_contactable)
+def _load(rules: Path, templates: Path, *, assume_contactable: bool) -> Ruleset:
+    loaded = load_directory(rules, templates, lenient_templates=True, assume_contactable=assume_contactable)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     return loaded.ruleset

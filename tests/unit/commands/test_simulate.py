@@ -46,6 +46,20 @@ def test_json_is_exactly_the_documented_object() -> None:
     assert printed["elapsed_s"] > 0
 
 
+def test_the_settings_name_the_templates(lines: Path, tmp_path: Path) -> None:
+    """Without --templates and with none beside the rules, `rules.templates` of the settings counts: no warning of a missing one."""
+    (tmp_path / "texts/cart-reminder/email/en").mkdir(parents=True)
+    (tmp_path / "texts/cart-reminder/email/en/body.txt").write_text("Hello", encoding="utf-8")
+    (tmp_path / "rules/journeys").mkdir(parents=True)
+    journey = "trigger: {event: product.added}\nsteps: [{send: cart-reminder}]\n"
+    (tmp_path / "rules/journeys/cart.yaml").write_text(journey, encoding="utf-8")
+    settings = {"POVOD_RULES__DIRECTORY": str(tmp_path / "rules"), "POVOD_RULES__TEMPLATES": str(tmp_path / "texts")}
+    result = CliRunner().invoke(simulate, [str(lines), "--json"], obj=Invocation(settings))
+    assert result.exit_code == 0
+    assert "cart-reminder" not in result.stderr
+    assert json.loads(result.stdout)["journeys"]["cart"]["enrolled"] == 2
+
+
 def test_people_get_a_table(lines: Path) -> None:
     """A line a journey, and the channels below."""
     result = call(lines, "--rules", RULES, "--assume-contactable")
@@ -56,9 +70,9 @@ def test_people_get_a_table(lines: Path) -> None:
     assert "Messages: email 1" in result.stdout
 
 
-def test_bad_lines_and_missing_templates_are_told_beside(lines: Path) -> None:
+def test_bad_lines_and_missing_templates_are_told_beside(lines: Path, tmp_path: Path) -> None:
     """Both go to the error stream, so that --json stays one object."""
-    result = call(lines, "--rules", RULES, "--assume-contactable", "--json")
+    result = call(lines, "--rules", RULES, "--templates", tmp_path, "--assume-contactable", "--json")
 
     assert "left out: events.ndjson:4:" in result.stderr
     assert "warning: journeys/abandoned.yaml:9:11: there is no template 'cart-reminder'" in result.stderr
