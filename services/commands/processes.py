@@ -37,6 +37,11 @@ def health_of(chassis: Chassis) -> HealthState:
     return HealthState({"log": chassis.log.is_healthy, "database": chassis.database.is_healthy})
 
 
+def ingest_health_of(chassis: Chassis) -> HealthState:
+    """Return the readiness of a process that only takes events: it needs its log, and the write keys once, but no database after that."""
+    return HealthState({"log": chassis.log.is_healthy})
+
+
 def ingest_services(chassis: Chassis, health: HealthState, relay: EventOutboxRelay) -> "tuple[list[Service], IngestServer]":
     """Return the HTTP door's services and its server (whose `port` is bound)."""
     from services.ingest.app import create_app
@@ -57,6 +62,7 @@ def ingest_services(chassis: Chassis, health: HealthState, relay: EventOutboxRel
         health=health,
         on_unsubscribed=relay.wake,
     )
+    health.wait_for("keys", lambda: None if keys.is_loaded else "the write keys are not loaded yet")
     server = make_server(create_app(parts), chassis.settings.ingest)
     return [Service("keys", keys.run), Service("ingest", server.run)], server
 
@@ -127,7 +133,7 @@ def relays(chassis: Chassis) -> tuple[EventOutboxRelay, list[Service]]:
 async def run_ingest(settings: Settings) -> None:
     """Run the HTTP door until told to stop."""
     async with stopping_on_signals() as stop, opened(settings, SystemClock()) as chassis:
-        health = health_of(chassis)
+        health = ingest_health_of(chassis)
         relay, publishing = relays(chassis)
         services, server = ingest_services(chassis, health, relay)
         _say_where(settings, server, "ingest")
