@@ -10,12 +10,14 @@ from services.contracts.moments import to_micros
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog, TopicPartition
 
-_PENDING = text(
-    "SELECT EXISTS (SELECT 1 FROM customers WHERE next_due_at <= :now)"
+_STATE = text(
+    "SELECT topic, partition, next_offset,"
+    " EXISTS (SELECT 1 FROM customers WHERE next_due_at <= :now)"
     " OR EXISTS (SELECT 1 FROM outbox) OR EXISTS (SELECT 1 FROM event_outbox)"
-    " OR EXISTS (SELECT 1 FROM deliveries WHERE ended_at IS NULL AND (due_at IS NULL OR due_at <= :now))"
+    " OR EXISTS (SELECT 1 FROM deliveries WHERE ended_at IS NULL AND (due_at IS NULL OR due_at <= :now)) AS pending"
+    " FROM cursors"
 )
-_CURSORS = text("SELECT topic, partition, next_offset FROM cursors")
+"""One statement, so one snapshot: where the consumers stood when nothing was pending."""
 
 
 class Drain:
@@ -28,16 +30,16 @@ class Drain:
         self._partitions: tuple[TopicPartition, ...] = ()
 
     async def is_complete(self, now: datetime) -> bool:
-        """Say whether nothing is left to do at `now`. Looked up from the consumers' end to the log's, so a yes is no race's."""
+        """Say whether nothing is left to do at `now`.
+
+        The log's ends are looked up after the database: whatever was appended meanwhile lies behind the cursors that were seen, so a
+        yes is no race's. Before the first partition is taken the answer is no.
+        """
         async with self._database.reading() as connection:
-            cursors = {TopicPartition(row.topic, row.partition): row.next_offset for row in await connection.execute(_CURSORS)}
-        if not await self._all_read(cursors):
+            rows = (await connection.execute(_STATE, {"now": to_micros(now)})).all()
+        if not rows or rows[0].pending:
             return False
-        async with self._database.reading() as connection:
-            if (await connection.execute(_PENDING, {"now": to_micros(now)})).scalar_one():
-                return False
-            after = {TopicPartition(row.topic, row.partition): row.next_offset for row in await connection.execute(_CURSORS)}
-        return cursors == after and await self._all_read(cursors)
+        return await self._all_read({TopicPartition(row.topic, row.partition): row.next_offset for row in rows})
 
     async def wait(self, now: datetime, *, poll_seconds: float = 0.01) -> None:
         """Return once everything is done; polls in real time."""
