@@ -38,6 +38,11 @@ NEEDS_ARGUMENT = {
 }
 OWN_IMPORTS = ("services.contracts", "services.rules.core")
 FOREIGN_IMPORTS = ("msgspec",)
+EXCEPTIONS = {
+    "zoneinfo": "it reads the tz files of the machine, else of the package tzdata: local hours can't be told without them. The core asks"
+    " once a zone; the answer changes only with a release of the tz database",
+}
+"""Modules that touch the machine and are let through all the same, with the reason."""
 
 _GROUP_OF = {module: group for group, modules in BANNED_MODULES.items() for module in modules}
 
@@ -86,6 +91,8 @@ def _import(module: str) -> Iterator[str]:
     elif top == "services":
         if not module.startswith(OWN_IMPORTS):
             yield f"direction: import of {module}"
+    elif top in EXCEPTIONS:
+        return
     elif top not in sys.stdlib_module_names and top not in FOREIGN_IMPORTS:
         yield f"direction: import of {top}"
 
