@@ -154,6 +154,14 @@ def settle(turn: Turn) -> None:
             enrolment = turn.put(msgspec.structs.replace(enrolment, pending=kept))  # noqa: PLW2901 - its next state
         if not enrolment.step and not enrolment.pending and not enrolment.deferred:
             turn.drop(enrolment.id)
-    ended = [enrolment.id for enrolment in turn.document.enrolments.values() if not enrolment.step]
-    for enrolment_id in ended[:-MAX_ENDED]:
-        turn.drop(enrolment_id)
+    ended = [enrolment for enrolment in turn.document.enrolments.values() if not enrolment.step]
+    for enrolment in ended[:-MAX_ENDED]:
+        _forget(turn, enrolment)
+
+
+def _forget(turn: Turn, enrolment: Enrolment) -> None:
+    """Let go of an ended enrolment with messages on their way: the ledger says that they are recalled no more, nor fall back."""
+    gate = {"gate": "ended_enrolments", "answer": "refuse", "reason": Reason.LOOP_LIMIT.value, "max": MAX_ENDED}
+    lost = {"messages": [pending.id for pending in enrolment.pending], "deferred": [deferred.step for deferred in enrolment.deferred]}
+    turn.record(enrolment.journey, enrolment.key, _END, Verdict.SKIPPED, Reason.LOOP_LIMIT, {"gates": [{**gate, **lost}]})
+    turn.drop(enrolment.id)

@@ -8,6 +8,7 @@ from services.contracts.decisions import Verdict
 from services.contracts.ids import StepId, enrolment_id, message_id
 from services.rules.core.decide import decide
 from services.rules.core.expressions import compile_expression
+from services.rules.core.flow import MAX_ENDED
 from services.rules.core.indexing import flatten
 from services.rules.core.inputs import TimerInput
 from services.rules.core.ruleset import ExitStep, IfStep, QuietHours, Step
@@ -255,3 +256,15 @@ def test_a_timer_that_finds_nothing_due_is_an_input_all_the_same() -> None:
     document = make_document()
     after, outcome = decide(document, TimerInput(NOON), make_ruleset(), NOON)
     assert (after.seq, outcome.effects, document.seq) == (1, (), 0)
+
+
+def test_an_ended_enrolment_beyond_the_limit_is_forgotten_with_a_row_in_the_ledger() -> None:
+    """The 201st message on its way makes the oldest one's recall and fallback impossible, and the ledger says so."""
+    story = Story(make_ruleset(make_journey("note", key="event.id")))
+    for number in range(MAX_ENDED + 1):
+        story.tell("product.added", id=f"e{number}")
+    last = story.decisions[-1]
+    assert (last.journey, last.key, last.verdict, last.reason) == ("note", "e0", "skipped", "loop_limit")
+    assert last.detail["gates"][0]["messages"] == [story.messages[0].message_id]
+    assert sum(decision.reason == "loop_limit" for decision in story.decisions) == 1
+    assert len(story.document.enrolments) == MAX_ENDED
