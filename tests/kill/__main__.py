@@ -23,7 +23,10 @@ from tests.kill.load import Load
 from tests.kill.rounds import UnsubscribeRace, ZombieRounds, kill_round, progress, wait_until_ready
 from tests.kill.sink import RecordingSink
 
-CUSTOMERS = 300
+FEWEST_CUSTOMERS = 300
+CUSTOMERS_A_KILL = 10
+"""So that no customer of a long run comes to more than a thousand events: that many in two days is its own, slower case."""
+RACERS = 100
 CROWD = 4
 """More clients for the zombies, so that a stopped process has work in its hands."""
 REST_SECONDS = 10
@@ -68,7 +71,7 @@ async def run_attack(attack: Attack, kills: int, chance: random.Random) -> None:
     for n in range(rounds):
         await zombies.run(chance)
         progress(report, "zombies", n + 1, rounds)
-    await race.run(load, dict(list(sink.unsubscribe_paths.items())[: CUSTOMERS // 3]))
+    await race.run(load, dict(list(sink.unsubscribe_paths.items())[:RACERS]))
     load.stopping.set()
     await asyncio.gather(posting, *crowd)
 
@@ -104,7 +107,7 @@ async def run(arguments: argparse.Namespace, folder: Path) -> list[str]:
     prepare = engines.kafka_engine if arguments.engine == "kafka" else engines.embedded_engine
     engine = await prepare(folder, smtp_port)
     fleet = Fleet(engine.commands, engine.environment, folder)
-    load = Load(engine.base_url, engine.write_key, arguments.seed, CUSTOMERS)
+    load = Load(engine.base_url, engine.write_key, arguments.seed, max(FEWEST_CUSTOMERS, CUSTOMERS_A_KILL * arguments.kills))
     settings = load_settings(environ=engine.environment, file=None)
     database = Database(settings.database.url.get_secret_value() or f"sqlite:///{settings.data / 'state.db'}")
     zombies = ZombieRounds(fleet, database, engines.SESSION_SECONDS)
