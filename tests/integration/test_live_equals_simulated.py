@@ -25,7 +25,7 @@ from tests.live import Live, live, post, remove_topics
 
 SHOP = resource("examples") / "shop"
 RULESETS = Path(__file__).parents[1] / "fixtures" / "rulesets"
-WEEKS = float(os.environ.get("POVOD_TEST_LIVE_WEEKS", "4"))
+WEEKS = float(os.environ.get("POVOD_TEST_LIVE_WEEKS", "3"))
 """How much of the half year is lived through; 26 is all of it (and takes many minutes)."""
 
 
