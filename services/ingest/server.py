@@ -48,6 +48,7 @@ class IngestServer(uvicorn.Server):
         finally:
             stopping.cancel()
             serving.cancel()
+            self._listener.close()  # uvicorn does so too, unless it is cancelled
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
