@@ -50,6 +50,8 @@ class Worker:
                 for partition, batch in (await self.reader.poll(max_records=20, timeout=SHORT)).items():
                     if batch.records and partition in self.cursors:
                         await self.commit(partition, batch)
+                continue
+            await asyncio.sleep(0.01)  # a closed reader answers at once
 
     async def commit(self, partition: TopicPartition, batch: Batch) -> None:
         """Commit one batch; a fenced one leaves nothing behind."""
