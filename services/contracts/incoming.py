@@ -2,7 +2,9 @@
 
     {"type": "product.added", "customer": "42", "id": "a1", "time": "2026-11-22T10:00:00Z", "data": {"product_id": "p1"}}
 
-`type` and `customer` (or `subject`) are needed; `id`, `time`, `data`, `source`, `historical` and `traceparent` may be left out or null.
+`type` and `customer` (or `subject`, or `anonymous`) are needed; all else may be left out or null. `anonymous` is the id of a visitor who
+has not said who he is; with `customer` beside it in a `customer.identified`, the two become one. `sent_at` is the client's clock when it
+sent: with it, `time` is corrected for that clock's error. `signature` proves `customer` where the key demands it.
 A request holds one such object, an array of them, or `{"batch": [...]}`. Attributes that CloudEvents puts beside them (`specversion`,
 `datacontenttype`, `dataschema`) are allowed and not used.
 
@@ -15,7 +17,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -52,17 +54,27 @@ class Incoming(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=Tru
     source: str | None = None
     historical: bool | None = None
     traceparent: str | None = None
+    anonymous: str | _Integer | float | None = None
+    sent_at: datetime | _Integer | float | None = None
+    signature: str | None = None
     specversion: str | None = None
     datacontenttype: str | None = None
     dataschema: str | None = None
+
+
+class Unreadable(NamedTuple):
+    """An event that its door could not read: why, and what came, so that it is answered and kept as a dead letter."""
+
+    error: InvalidEvent
+    original: Any
 
 
 class _Posted(Incoming, kw_only=True, gc=False, forbid_unknown_fields=True):
     batch: list[Incoming] | None = None
 
 
-Item = Incoming | Any
-"""An event that needs no cleaning, or whatever JSON stood in its place."""
+Item = Incoming | Unreadable | Any
+"""An event that needs no cleaning, one that could not be read, or whatever JSON stood in its place."""
 
 _one = msgspec.json.Decoder(_Posted)
 _many = msgspec.json.Decoder(list[Incoming])

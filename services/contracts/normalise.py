@@ -1,4 +1,4 @@
-"""The event normaliser: one posted object in, one `Event` or one `InvalidEvent` out. Pure: the door says what time it is.
+"""The event normaliser: one posted object in, one `Event` or one `InvalidEvent` out. Pure: the caller says what time it is.
 
 The rules, each with its test:
 
@@ -6,7 +6,9 @@ The rules, each with its test:
 * an event without an id gets a new one (`generated`): a repeat of it can't be recognised; one over 100 characters is replaced by its
   SHA-256 (`hashed`)
 * `time` is ISO 8601 with an offset, or Unix seconds or milliseconds; one without an offset is refused, since a guess may be hours wrong;
-  it is moved into [received - 30 days, received], historical events only to the upper end (`clamped`)
+  with `sent_at` it becomes received - (sent_at - time), as Segment's clients expect of a server: their clock's error goes away;
+  it is moved into [received - 30 days, received], historical events only to the upper end (`clamped`); the client's own is kept
+* who has no `customer` is his `anonymous` id; beside a customer it is kept, unless it is a placeholder
 * `source` is the write key's name, unless a server key names another; only a server key may post historical events
 * types that Povod publishes itself (`message.*`, `povod.*`) are refused
 * an invalid `traceparent` is dropped, as W3C Trace Context wants it
@@ -14,14 +16,15 @@ The rules, each with its test:
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
-import msgspec
+from msgspec import UNSET, UnsetType
 
 from services.contracts.errors import InvalidEvent
+from services.contracts.event_times import corrected, moment_of, read_time, within
 from services.contracts.events import RESERVED_PREFIXES, Event
 from services.contracts.hygiene import clean_object, pointer_of
 from services.contracts.ids import CustomerId, EventId
@@ -32,20 +35,16 @@ MAX_CUSTOMER = 255
 MAX_ID = 100
 MAX_TYPE = 128
 MAX_SOURCE = 255
-MAX_AGE = timedelta(days=30)
-"""How far back `time` may lie unless the event is historical."""
 PLACEHOLDERS = frozenset({"null", "undefined", "none", "nan", "anonymous", "guest", "[object object]", "true", "false"})
 """What broken clients send where an id should stand (compared in lower case)."""
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
-_MILLISECONDS_FROM = 100_000_000_000
-"""Unix numbers from here on are milliseconds: as seconds they would be the year 5138."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Door(NamedTuple):
-    """What the request says of every event in it.
+class Reception(NamedTuple):
+    """What a request says of every event in it.
 
-    `source` is the write key's name; `trusted` a server key, which may name another source and post historical events.
+    `source` is the write key's name; `trusted` a server key, which may name another source and post historical events. `bot`: a program
+    sent it that is known to be no customer.
     """
 
     source: str
@@ -53,6 +52,7 @@ class Door(NamedTuple):
     received_at: datetime
     new_id: Callable[[], str]
     traceparent: str | None = None
+    bot: bool = False
 
 
 class Normalised(NamedTuple):
@@ -64,27 +64,33 @@ class Normalised(NamedTuple):
     clamped: bool = False
 
 
-def normalise(item: Item, door: Door) -> Normalised:
+def normalise(item: Item, reception: Reception) -> Normalised:
     """Judge and clean one posted event; raises `InvalidEvent` with `code`, `message` and `pointer`."""
     incoming = item if isinstance(item, Incoming) else _admit(item)
     event_type = _type(incoming.type)
     customer = _customer(incoming)
     given = _identifier(incoming.id, "/id")
-    historical = _historical(incoming, door)
-    time = _moment(incoming.time, door.received_at)
-    kept = _within(time, door.received_at, historical=historical)
+    historical = _historical(incoming, reception)
+    stated = moment_of(incoming.time, reception.received_at, "/time")
+    time = stated if incoming.sent_at is None or incoming.time is None else corrected(stated, incoming.sent_at, reception.received_at)
+    kept = within(time, reception.received_at, historical=historical)
     hashed = len(given) > MAX_ID
     return Normalised(
         Event(
-            id=EventId(_hash(given) if hashed else given or door.new_id()),
+            id=EventId(_hash(given) if hashed else given or reception.new_id()),
             type=event_type,
-            source=_source(incoming.source, door),
+            source=_source(incoming.source, reception),
             subject=CustomerId(customer),
             time=kept,
-            receivedtime=door.received_at,
+            receivedtime=reception.received_at,
             data=incoming.data or {},
             historical=historical,
-            traceparent=door.traceparent if incoming.traceparent is None else valid_traceparent(incoming.traceparent) or door.traceparent,
+            traceparent=reception.traceparent
+            if incoming.traceparent is None
+            else valid_traceparent(incoming.traceparent) or reception.traceparent,
+            anonymousid=UNSET if incoming.anonymous is None else _companion(incoming.anonymous, customer),
+            originaltime=UNSET if kept is stated else stated,
+            bot=True if reception.bot else UNSET,
         ),
         generated=not given,
         hashed=hashed,
@@ -130,26 +136,6 @@ def _id(value: Any, field: str) -> str | int | float | None:
     return _refuse(f"invalid_{field}", f"{field} must be text or a number", f"/{field}")
 
 
-def _time(value: Any, field: str) -> datetime | int | float | None:
-    if not isinstance(value, str):
-        number = _id(value, field)
-        return number if not isinstance(number, str) else None
-    text = value.strip()
-    if not text:
-        return None
-    try:
-        return msgspec.convert(text, datetime)
-    except msgspec.ValidationError:
-        return _parse_iso(text)
-
-
-def _parse_iso(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return _refuse("invalid_time", f"{text[:MAX_ID]!r} is no ISO 8601 time", "/time")
-
-
 def _object(value: Any, field: str) -> dict[str, Any] | None:
     if value is None or isinstance(value, dict):
         return value
@@ -171,11 +157,14 @@ _FIELDS: dict[str, Callable[[Any, str], Any]] = {
     "customer": _id,
     "subject": _id,
     "id": _id,
-    "time": _time,
+    "time": read_time,
     "data": _object,
     "source": _text,
     "historical": _flag,
     "traceparent": _text,
+    "anonymous": _id,
+    "sent_at": read_time,
+    "signature": _text,
     "specversion": _ignored,
     "datacontenttype": _ignored,
     "dataschema": _ignored,
@@ -202,70 +191,54 @@ def _customer(incoming: Incoming) -> str:
         if found and subject and found != subject:
             _refuse("conflicting_customer", "customer and subject name two people", "/subject")
         found = found or subject
+    if not found and incoming.anonymous is not None:
+        found = _identifier(incoming.anonymous, "/anonymous")
     if not found:
-        _refuse("missing_customer", "an event needs a customer: your own id of the person", "/customer")
+        _refuse("missing_customer", "an event needs a customer: your own id of the person, or an anonymous one", "/customer")
     if len(found) > MAX_CUSTOMER:
         _refuse("customer_too_long", f"a customer id has at most {MAX_CUSTOMER} characters, this one {len(found)}", "/customer")
     return found
+
+
+def _companion(anonymous: str | float, customer: str) -> str | UnsetType:
+    """Return the anonymous id that an event has beside its customer; a useless one is as good as none."""
+    text = _trimmed(anonymous)
+    return UNSET if not text or text == customer or len(text) > MAX_CUSTOMER or _is_placeholder(text) else text
 
 
 def _identifier(value: str | float | None, pointer: str) -> str:
     """Return an id as trimmed text, empty where it is absent."""
     if value is None:
         return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip()
-    if len(text) <= _LONGEST_PLACEHOLDER and text.lower() in PLACEHOLDERS:
+    text = _trimmed(value)
+    if _is_placeholder(text):
         _refuse("placeholder_id", f"{text!r} is what broken clients send for nobody; leave it out or send a real id", pointer)
     return text
 
 
-def _source(given: str | None, door: Door) -> str:
-    if not given or not door.trusted:
-        return door.source
+def _trimmed(value: str | float) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _is_placeholder(text: str) -> bool:
+    return len(text) <= _LONGEST_PLACEHOLDER and text.lower() in PLACEHOLDERS
+
+
+def _source(given: str | None, reception: Reception) -> str:
+    if not given or not reception.trusted:
+        return reception.source
     source = given.strip()
     if len(source) > MAX_SOURCE:
         _refuse("invalid_source", f"a source has at most {MAX_SOURCE} characters", "/source")
-    return source or door.source
+    return source or reception.source
 
 
-def _historical(incoming: Incoming, door: Door) -> bool:
-    if incoming.historical and not door.trusted:
+def _historical(incoming: Incoming, reception: Reception) -> bool:
+    if incoming.historical and not reception.trusted:
         _refuse("not_allowed", "a browser key can't post historical events; use a server key", "/historical")
     return bool(incoming.historical)
-
-
-def _moment(time: datetime | float | None, received_at: datetime) -> datetime:
-    if time is None:
-        return received_at
-    if not isinstance(time, datetime):
-        return _from_unix(time)
-    if time.tzinfo is UTC:
-        return time
-    if time.tzinfo is None:
-        _refuse("naive_time", f"{time.isoformat()} has no offset: add Z or +03:00", "/time")
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        return _refuse("invalid_time", f"{time.isoformat()} is outside the years 1 to 9999", "/time")
-
-
-def _from_unix(number: float) -> datetime:
-    try:
-        seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
-        return _EPOCH + timedelta(seconds=seconds)
-    except (OverflowError, ValueError):
-        return _refuse("invalid_time", f"{number} is no Unix time", "/time")
-
-
-def _within(time: datetime, received_at: datetime, *, historical: bool) -> datetime:
-    """Return the time itself where it may stand, else the nearest that may."""
-    if time > received_at:
-        return received_at
-    if historical or time >= (oldest := received_at - MAX_AGE):
-        return time
-    return oldest
 
 
 def _hash(text: str) -> str:

@@ -16,7 +16,7 @@ import structlog
 
 from services.contracts.errors import Fatal, PovodError, Rejected
 from services.contracts.incoming import Item, read_items
-from services.contracts.normalise import Door, valid_traceparent
+from services.contracts.normalise import Reception, valid_traceparent
 from services.ingest.admission import InFlight, RateLimit
 from services.ingest.answers import Scope, Send, send_json, send_refusal
 from services.ingest.body import Body, ClientGoneError, Receive
@@ -87,7 +87,7 @@ class EventsDoor:
         if judged.rejects:
             await self._store_both(judged, key)
         else:
-            await self._parts.log.append(TOPIC, judged.records)
+            await self._parts.log.append(TOPIC, judged.records + judged.merges)
         self._count(judged, key)
         return answer
 
@@ -95,7 +95,7 @@ class EventsDoor:
         """Append and bury at the same time: a log that does not answer is waited for once."""
         burying = asyncio.create_task(bury(self._parts.log, self._parts.metrics, judged.rejects, key.name, self._parts.clock.now()))
         try:
-            await self._parts.log.append(TOPIC, judged.records)
+            await self._parts.log.append(TOPIC, judged.records + judged.merges)
         finally:
             await burying
 
@@ -103,7 +103,7 @@ class EventsDoor:
         """Judge what a body holds; its events are let go of here, not while the log is waited for."""
         items = self._items(body)
         self._rate.charge(key.name, len(items), monotonic())
-        return self._judge.judge(items, self._door(key, headers))
+        return self._judge.judge(items, self._reception(key, headers))
 
     def _items(self, body: bytes) -> Sequence[Item]:
         items = read_items(body)
@@ -113,11 +113,11 @@ class EventsDoor:
             raise RequestRefused("batch_too_large", f"a request has at most {self._parts.settings.max_batch} events, not {len(items)}")
         return items
 
-    def _door(self, key: WriteKey, headers: Mapping[bytes, bytes]) -> Door:
+    def _reception(self, key: WriteKey, headers: Mapping[bytes, bytes]) -> Reception:
         received_at = self._parts.clock.now()
         given = headers.get(b"traceparent")
         traceparent = None if given is None else valid_traceparent(given.decode("latin-1"))
-        return Door(key.name, key.trusted, received_at, partial(new_uuid7, received_at), traceparent)
+        return Reception(key.name, key.trusted, received_at, partial(new_uuid7, received_at), traceparent)
 
     def _count(self, judged: Judged, key: WriteKey) -> None:
         for verdict, count in zip(_VERDICTS, judged.counts, strict=True):

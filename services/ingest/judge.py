@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from services.contracts.catalogue import Catalogue
 from services.contracts.codec import EVENT_HEADERS, TRACEPARENT, encode_event, key_of
 from services.contracts.errors import InvalidEvent
-from services.contracts.incoming import Incoming, Item
-from services.contracts.normalise import Door, Normalised, normalise
+from services.contracts.events import Event
+from services.contracts.ids import CustomerId, EventId
+from services.contracts.incoming import Incoming, Item, Unreadable
+from services.contracts.normalise import Normalised, Reception, normalise
 from services.runtime.eventlog.port import OutgoingRecord
 
+IDENTIFYING = frozenset({"customer.identified", "customer.registered"})
+"""Types by which an anonymous visitor becomes a customer."""
+MERGE = "povod.merge"
 Status = Literal["accepted", "duplicate_in_request", "rejected"]
 _LONGEST_REASON = 500
 _LONGEST_KEY = 255
@@ -46,11 +52,12 @@ class Reject(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What is to be done about a request."""
+    """What is to be done about a request: `records` one an accepted event, `merges` for those who said who they are."""
 
     records: list[OutgoingRecord]
     results: list[Result]
     rejects: list[Reject]
+    merges: list[OutgoingRecord]
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -66,13 +73,15 @@ class Judge:
         self._catalogue = catalogue
         self._max_event = max_event
 
-    def judge(self, items: Sequence[Item], door: Door) -> Judged:
+    def judge(self, items: Sequence[Item], reception: Reception) -> Judged:
         """Return records and dead letters in the order of the events, and a result for each."""
-        judged = Judged([], [], [])
+        judged = Judged([], [], [], [])
         seen: set[tuple[str, str, str]] = set()
         for index, item in enumerate(items):
             try:
-                found = normalise(item, door)
+                if isinstance(item, Unreadable):
+                    raise item.error
+                found = normalise(item, reception)
                 value = self._encode(found)
             except InvalidEvent as error:
                 judged.results.append(_rejection(index, item, error))
@@ -80,7 +89,9 @@ class Judge:
                 continue
             judged.results.append(_acceptance(index, found, seen))
             if judged.results[-1].status == "accepted":
-                judged.records.append(_record(found, value))
+                judged.records.append(_record(found.event, value))
+                if found.event.anonymousid is not UNSET and found.event.type in IDENTIFYING:
+                    judged.merges.append(_merge(found.event, found.event.anonymousid))
         return judged
 
     def _reject(self, item: Item, error: InvalidEvent) -> Reject:
@@ -105,8 +116,15 @@ def _acceptance(index: int, found: Normalised, seen: set[tuple[str, str, str]]) 
     return Result(index=index, status=status, id=event.id, generated=generated, hashed=hashed, clamped=clamped)
 
 
-def _record(found: Normalised, value: bytes) -> OutgoingRecord:
-    event = found.event
+def _merge(event: Event, anonymous: str) -> OutgoingRecord:
+    """Return what tells the anonymous visitor's document whose it is: an input of its own, on the visitor's partition."""
+    merge = msgspec.structs.replace(
+        event, id=EventId(f"merge:{event.id}"), type=MERGE, subject=CustomerId(anonymous), data={"into": event.subject}, anonymousid=UNSET
+    )
+    return _record(merge, encode_event(merge))
+
+
+def _record(event: Event, value: bytes) -> OutgoingRecord:
     headers = EVENT_HEADERS if event.traceparent is None else (*EVENT_HEADERS, (TRACEPARENT, event.traceparent.encode()))
     return OutgoingRecord(key_of(event.subject), value, headers)
 
@@ -121,6 +139,7 @@ def _rejection(index: int, item: Item, error: InvalidEvent) -> Result:
 def _field(item: Item, name: str) -> Any:
     if isinstance(item, Incoming):
         return getattr(item, name)
+    item = item.original if isinstance(item, Unreadable) else item
     return item.get(name) if isinstance(item, dict) else None
 
 
@@ -129,6 +148,6 @@ def _original(item: Item) -> bytes:
     if isinstance(item, Incoming):
         return msgspec.json.encode({name: value for name, value in msgspec.structs.asdict(item).items() if value is not None})
     try:
-        return json.dumps(item).encode()
+        return json.dumps(item.original if isinstance(item, Unreadable) else item).encode()
     except RecursionError:
         return b'"nested too deeply to be kept"'

@@ -8,12 +8,12 @@ import pytest
 
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import read_items
-from services.contracts.normalise import Door, normalise
+from services.contracts.normalise import Reception, normalise
 from services.ingest.refusals import STATUS
 from tests.docs.blocks import ROOT, Block, blocks
 
 PAGE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
-DOOR = Door("shop", trusted=True, received_at=datetime(2026, 11, 22, 12, tzinfo=UTC), new_id=lambda: "new")
+DOOR = Reception("shop", trusted=True, received_at=datetime(2026, 11, 22, 12, tzinfo=UTC), new_id=lambda: "new")
 REJECTED = re.findall(r"^\| `(\{.*\})` \| `(\w+)` \|$", PAGE, re.MULTILINE)
 ERRORS = {
     code: int(status)

@@ -11,12 +11,12 @@ from services.contracts.catalogue import load_catalogue
 from services.contracts.codec import decode_event, key_of
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import read_items
-from services.contracts.normalise import MAX_CUSTOMER, MAX_ID, Door
+from services.contracts.normalise import MAX_CUSTOMER, MAX_ID, Reception
 from services.ingest.judge import Judge, Judged
 from services.ingest.refusals import STATUS
 
 RECEIVED = datetime(2026, 11, 22, 12, tzinfo=UTC)
-DOOR = Door("shop", trusted=True, received_at=RECEIVED, new_id=lambda: "new-id")
+DOOR = Reception("shop", trusted=True, received_at=RECEIVED, new_id=lambda: "new-id")
 JUDGE = Judge(load_catalogue(), 65_536)
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
 SCALARS = st.none() | st.booleans() | st.integers() | st.integers(-(2**80), 2**80) | st.floats() | TEXTS

@@ -10,17 +10,17 @@ import pytest
 from services.contracts.codec import decode_event, encode_event
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import Incoming, read_items
-from services.contracts.normalise import Door, Normalised, normalise, valid_traceparent
+from services.contracts.normalise import Normalised, Reception, normalise, valid_traceparent
 
 RECEIVED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER_TRACE = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
-SERVER = Door("shop", trusted=True, received_at=RECEIVED, new_id=lambda: "new-id")
+SERVER = Reception("shop", trusted=True, received_at=RECEIVED, new_id=lambda: "new-id")
 BROWSER = SERVER._replace(source="web", trusted=False)
 EVENT: dict[str, Any] = {"type": "product.added", "customer": "42"}
 
 
-def _judge(door: Door = SERVER, /, **fields: Any) -> Normalised:
+def _judge(door: Reception = SERVER, /, **fields: Any) -> Normalised:
     """Normalise an event with these fields, and check that the lenient path says the same."""
     body = msgspec.json.encode(EVENT | fields)
     lenient = normalise(msgspec.json.decode(body), door)
@@ -30,7 +30,7 @@ def _judge(door: Door = SERVER, /, **fields: Any) -> Normalised:
     return lenient
 
 
-def _refusal(door: Door = SERVER, /, **fields: Any) -> tuple[str, str | None]:
+def _refusal(door: Reception = SERVER, /, **fields: Any) -> tuple[str, str | None]:
     """Return code and pointer of the refusal of an event with these fields, the same on both paths."""
     body = msgspec.json.encode(EVENT | fields)
     refusals = []

@@ -11,15 +11,15 @@ from services.contracts.catalogue import Catalogue
 from services.contracts.codec import decode_event
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import read_items
-from services.contracts.normalise import Door
+from services.contracts.normalise import Reception
 from services.ingest.judge import Judge, Judged
 
 PRICE = {"x-povod-activity": True, "type": "object", "properties": {"price": {"type": "number"}}}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-DOOR = Door("shop", trusted=True, received_at=datetime(2026, 11, 22, 12, tzinfo=UTC), new_id=lambda: "new-id")
+DOOR = Reception("shop", trusted=True, received_at=datetime(2026, 11, 22, 12, tzinfo=UTC), new_id=lambda: "new-id")
 
 
-def _judge(*events: Any, door: Door = DOOR, max_event: int = 2_000) -> Judged:
+def _judge(*events: Any, door: Reception = DOOR, max_event: int = 2_000) -> Judged:
     return Judge(Catalogue({"product.added": PRICE}), max_event).judge(read_items(json.dumps(events).encode()), door)
 
 

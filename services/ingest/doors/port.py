@@ -1,0 +1,63 @@
+"""What a door is: it reads a request and words an answer; everything between the two is the intake's, alike for all doors."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from services.contracts.incoming import Item
+from services.ingest.judge import Judged
+from services.ingest.refusals import RequestRefused
+
+JSON = b"application/json"
+
+
+class Posted(NamedTuple):
+    """One request: `path` without its query, `query` decoded (the first of equal names), `headers` by lower-case name, `body` unpacked.
+
+    `address` is the client's, as far as proxies are trusted.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    received_at: datetime
+    address: str = ""
+
+
+class Parcel(NamedTuple):
+    """What a request holds: its events in order, and the write key where the body or the query names one (else empty).
+
+    An item is an `Incoming`, or a parsed JSON object with `Incoming`'s fields that still needs cleaning, or an `Unreadable`.
+    """
+
+    items: Sequence[Item]
+    key: str = ""
+
+
+class Answer(NamedTuple):
+    """An answer's status, type, body and further headers."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Door(Protocol):
+    """One kind of client. `name` labels its metrics."""
+
+    name: str
+
+    def read(self, posted: Posted) -> Parcel:
+        """Return the events of a request.
+
+        Raises `InvalidEvent` (`invalid_json`, `too_deep`) where the body can't be read at all; an event that can't be is an `Unreadable`.
+        """
+
+    def accept(self, posted: Posted, judged: Judged) -> Answer:
+        """Word the answer to a request whose accepted events are durable."""
+
+    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:
+        """Word a refusal of the whole request, None: as everywhere (`refusals.body_of` with its status)."""
