@@ -78,6 +78,7 @@ Item = Incoming | Unreadable | Any
 
 _one = msgspec.json.Decoder(_Posted)
 _many = msgspec.json.Decoder(list[Incoming])
+_any = msgspec.json.Decoder()
 
 
 def read_items(body: bytes) -> Sequence[Item]:
@@ -91,6 +92,17 @@ def read_items(body: bytes) -> Sequence[Item]:
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass  # something in it needs a closer look
     return _unwrap_raw(_read_leniently(body))
+
+
+def read_json(body: bytes) -> Any:
+    """Return a body's JSON as it is, read as leniently as `read_items` does; for doors whose shape is not ours.
+
+    What is in it still needs cleaning. Raises `InvalidEvent` (`invalid_json`, `too_deep`).
+    """
+    try:
+        return _any.decode(body)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return _read_leniently(body)
 
 
 def _unwrap(posted: _Posted) -> Sequence[Incoming]:
