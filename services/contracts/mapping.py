@@ -6,58 +6,23 @@ Nothing here knows a clock: an event of a file was received when it happened (`r
 
 import csv
 import gzip
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import yaml
 
 from services.contracts.codec import as_utc
+from services.contracts.columns import Columns, EventMap, MappedRow, TimeColumn, TypeColumn, close_to, zone_of
 from services.contracts.errors import InvalidMap, Rejected
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId, EventId
 
 MAX_CUSTOMER = 255
 """Characters of a customer id (`services.contracts.ids.CustomerId`)."""
-
-
-class TimeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The column with the event's time: ISO 8601, or `format` as `datetime.strptime` has it; `zone` where the value names none."""
-
-    column: str
-    zone: str = "UTC"
-    format: str = ""
-
-
-class TypeColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The column with the event's type; `map` gives it our names, others are kept as they are."""
-
-    column: str
-    map: dict[str, str] = {}
-
-
-class EventMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How rows of a CSV become events.
-
-    `id`: the columns that identify an event (empty: file and row). `data`: the columns that become its data (None: all not used for
-    customer, time and type). `numbers`: columns of the data to read as numbers; an empty one is left out. `constants`: fixed data of
-    every event. `source` is half of the deduplication key, like an event's own.
-    """
-
-    customer: str
-    time: TimeColumn
-    type: TypeColumn
-    id: tuple[str, ...] = ()
-    data: tuple[str, ...] | None = None
-    numbers: tuple[str, ...] = ()
-    constants: dict[str, Any] = {}
-    source: str = "file"
 
 
 class BadRow(NamedTuple):
@@ -101,7 +66,7 @@ def parse_map(content: str, name: str = "map.yaml") -> EventMap:
         raise InvalidMap(f"{name}: {error}", code="invalid_map") from error
     except msgspec.ValidationError as error:
         raise InvalidMap(f"{name}: {error}{_suggestion(str(error))}", code="invalid_map") from error
-    _zone(event_map.time.zone, name)
+    zone_of(event_map.time.zone, name)
     return event_map
 
 
@@ -169,67 +134,28 @@ def _from_ndjson(row: _FileEvent, default_id: str) -> Event:
 
 def _csv_rows(file: TextIO, name: str, event_map: EventMap) -> Iterator[Event | BadRow]:
     reader = csv.reader(file)
-    header = next(reader, [])
-    to_event = _CsvRow(event_map, header, name)
+    columns = Columns(event_map, next(reader, []), name)
     while True:
         try:
             if row := next(reader):
-                yield to_event(row, reader.line_num)
+                yield _from_columns(columns.read(row), event_map.source, f"{name}:{reader.line_num}")
         except StopIteration:
             return
         except (ValueError, OverflowError, csv.Error, Rejected) as error:
             yield BadRow(name, reader.line_num, _problem(error))
 
 
-class _CsvRow:
-    """Turns one row of a file into an event; columns are looked up once, in the header."""
-
-    def __init__(self, event_map: EventMap, header: list[str], name: str) -> None:
-        def at(column: str) -> int:
-            if column not in header:
-                raise InvalidMap(f"{name}: there is no column {column!r}{_close(column, header)}", code="no_column")
-            return header.index(column)
-
-        used = {event_map.customer, event_map.time.column, event_map.type.column}
-        data = [column for column in header if column not in used] if event_map.data is None else event_map.data
-        self._name, self._width, self._map = name, len(header), event_map
-        self._customer, self._time, self._type = at(event_map.customer), at(event_map.time.column), at(event_map.type.column)
-        self._id = [at(column) for column in event_map.id]
-        self._data = [(column, at(column)) for column in data]
-        self._numbers = [column for column in event_map.numbers if at(column) >= 0]
-        self._parse_time = _time_parser(event_map.time, name)
-
-    def __call__(self, row: list[str], line: int) -> Event:
-        if len(row) != self._width:
-            raise ValueError(f"{len(row)} fields, the header has {self._width}")
-        whole = "\x1f".join(row)
-        if not whole.isascii():
-            whole.encode()
-        kind = self._map.type.map.get(row[self._type], row[self._type])
-        _check(row[self._customer], kind)
-        time = self._parse_time(row[self._time])
-        return Event(
-            id=self._event_id(row, line),
-            type=kind,
-            source=self._map.source,
-            subject=CustomerId(row[self._customer]),
-            time=time,
-            receivedtime=time,
-            data=self._data_of(row),
-        )
-
-    def _event_id(self, row: list[str], line: int) -> EventId:
-        if not self._id:
-            return EventId(f"{self._name}:{line}")
-        joined = "\x1f".join([row[i] for i in self._id])
-        return EventId(hashlib.blake2b(joined.encode(), digest_size=16).hexdigest())
-
-    def _data_of(self, row: list[str]) -> dict[str, Any]:
-        data: dict[str, Any] = {column: row[i] for column, i in self._data}
-        for column in self._numbers:
-            if (value := data.pop(column, "")) != "":
-                data[column] = _number(value, column)
-        return {**data, **self._map.constants} if self._map.constants else data
+def _from_columns(row: MappedRow, source: str, default_id: str) -> Event:
+    _check(row.customer, row.type)
+    return Event(
+        id=EventId(row.id or default_id),
+        type=row.type,
+        source=source,
+        subject=CustomerId(row.customer),
+        time=row.time,
+        receivedtime=row.time,
+        data=row.data,
+    )
 
 
 def _check(customer: str, kind: str) -> None:
@@ -237,39 +163,6 @@ def _check(customer: str, kind: str) -> None:
         raise ValueError(f"a customer id has 1 to {MAX_CUSTOMER} characters, this one {len(customer)}")
     if not kind:
         raise ValueError("the event's type is empty")
-
-
-def _number(value: str, column: str) -> int | float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError(f"{column}: {value!r} is no number") from None
-    if number - number != 0.0:  # infinite or no number; neither has a place in JSON
-        raise ValueError(f"{column}: {value!r} is no finite number")
-    return int(number) if number.is_integer() else number
-
-
-def _time_parser(column: TimeColumn, name: str) -> Callable[[str], datetime]:
-    zone = _zone(column.zone, name)
-    # UTC itself where that is the zone: replacing is several times quicker than converting, and this runs once a row.
-    local = UTC if column.zone == "UTC" else zone
-
-    def parse(value: str) -> datetime:
-        moment = datetime.strptime(value, column.format) if column.format else datetime.fromisoformat(value)  # noqa: DTZ007 - zone follows
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=local)
-        return moment if moment.tzinfo is UTC else as_utc(moment)
-
-    return parse
-
-
-def _zone(name: str, file: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidMap(
-            f"{file}: unknown time zone {name!r}; write one of the IANA database, like Europe/Moscow", code="no_zone"
-        ) from error
 
 
 def _problem(error: Exception) -> str:
@@ -280,9 +173,4 @@ def _suggestion(message: str) -> str:
     if "unknown field" not in message:
         return ""
     fields = [name for part in (EventMap, TimeColumn, TypeColumn) for name in part.__struct_fields__]
-    return _close(message.split("`")[1], fields)
-
-
-def _close(word: str, known: Sequence[str]) -> str:
-    found = get_close_matches(word, known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else f"; there are: {', '.join(dict.fromkeys(known))}"
+    return close_to(message.split("`")[1], fields)

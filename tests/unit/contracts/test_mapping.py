@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from services.contracts.columns import EventMap
 from services.contracts.errors import InvalidMap, Rejected
-from services.contracts.mapping import EventMap, parse_map, read_files
+from services.contracts.mapping import parse_map, read_files
 from services.contracts.resources import resource
 
 MAP = """
