@@ -37,7 +37,7 @@ async def test_records_of_a_key_keep_their_order(event_log: EventLog, reader: Ev
 
 async def test_unawaited_appends_of_a_key_keep_their_order(event_log: EventLog, reader: EventLogReader, topic: str) -> None:
     """Appends begun one after the other, without waiting for the first, are stored in that order."""
-    appends = [asyncio.create_task(event_log.append(topic, [record("customer", str(i))])) for i in range(200)]
+    appends = [asyncio.ensure_future(event_log.append(topic, [record("customer", str(i))])) for i in range(200)]
     await asyncio.gather(*appends)
     assert values(await drain(reader, 200)) == [str(i) for i in range(200)]
 

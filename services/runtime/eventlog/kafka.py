@@ -5,7 +5,7 @@ Its parts: `kafka_appender` packs and sends, `kafka_producers` keeps a producer 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 
 from services.contracts.errors import LogUnavailable
@@ -57,17 +57,21 @@ class KafkaEventLog:
             raise
         self._appender = appender
 
-    async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> None:
-        """Return once all in-sync replicas have the records."""
+    def append(self, topic: str, records: Sequence[OutgoingRecord]) -> Awaitable[None]:
+        """Return what is done once all in-sync replicas have the records."""
         if self._appender is None:
             raise LogUnavailable("the event log is not open")
-        if not records:
-            return
+        if not records or (names := self._names.get(topic)) is None:
+            return self._append_first(topic, records)
         weight = weigh(records)
-        if (names := self._names.get(topic)) is None:
-            names = self._names[topic] = [TopicPartition(topic, number) for number in range(await self._ends.count(topic))]
         placed = place(topic, records, len(names))
-        await self._appender.append({names[number]: share for number, share in placed.items()}, weight)
+        return self._appender.append({names[number]: share for number, share in placed.items()}, weight)
+
+    async def _append_first(self, topic: str, records: Sequence[OutgoingRecord]) -> None:
+        """Learn the topic's partitions, then append."""
+        if records:
+            self._names[topic] = [TopicPartition(topic, number) for number in range(await self._ends.count(topic))]
+            await self.append(topic, records)
 
     def reader(self, group: str, topics: Sequence[str], listener: PartitionListener) -> EventLogReader:
         """Return a member of a consumer group."""

@@ -25,14 +25,15 @@ _BACKLOG_BYTES = 134_217_728
 
 
 class _Append:
-    """One call of `append`: done when all its parts are."""
+    """One call of `append`: done when all its parts are. `weight` is what it holds of the backlog until then."""
 
-    __slots__ = ("done", "due_at", "left")
+    __slots__ = ("done", "due_at", "left", "weight")
 
-    def __init__(self, parts: int, done: asyncio.Future[None], due_at: float) -> None:
+    def __init__(self, parts: int, done: asyncio.Future[None], due_at: float, weight: int) -> None:
         self.left = parts
         self.done = done
         self.due_at = due_at
+        self.weight = weight
 
     def part_stored(self) -> None:
         self.left -= 1
@@ -133,22 +134,22 @@ class KafkaAppender:
         """Connect; raises `LogUnavailable`."""
         await self._producers.current()
 
-    async def append(self, placed: Placed, weight: int) -> None:
-        """Return once all is acknowledged; raises `LogUnavailable` after the acknowledgement timeout at the latest."""
+    def append(self, placed: Placed, weight: int) -> "asyncio.Future[None]":
+        """Return what is done once all is acknowledged, or fails with `LogUnavailable` after the acknowledgement timeout at the latest.
+
+        Raises `LogUnavailable` where it can't even begin.
+        """
         if self._closed:
             raise LogUnavailable("the event log is closed")
         if self._weight + weight > _BACKLOG_BYTES:
             raise LogUnavailable(f"{self._weight} bytes already wait for Kafka's acknowledgement")
         loop = asyncio.get_running_loop()
-        append = _Append(len(placed), loop.create_future(), loop.time() + self._ack_timeout)
+        append = _Append(len(placed), loop.create_future(), loop.time() + self._ack_timeout, weight)
         self._weight += weight
-        try:
-            for partition, records in placed.items():
-                self._enqueue(partition, _Share(append, records))
-            self._overdue.watch(append)
-            await append.done
-        finally:
-            self._weight -= weight
+        for partition, records in placed.items():
+            self._enqueue(partition, _Share(append, records))
+        self._overdue.watch(append)
+        return append.done
 
     async def close(self) -> None:
         """Send what waits, for as long as an acknowledgement may take, then disconnect."""
@@ -193,11 +194,32 @@ class KafkaAppender:
             self._fail(lane, error)
             return
         batch = session.producer.create_batch()
-        if sharers := _pack(batch, lane.waiting):
+        if sharers := self._pack(batch, lane.waiting):
             batch.close()
             session.hand_over(batch.record_count())
             await self._hand_over(session, batch, lane, sharers)
             await self._until_settled(lane)
+
+    def _pack(self, batch: Any, waiting: deque[_Share]) -> list[_Append]:
+        """Move shares into the batch until it is full; return whom its acknowledgement concerns. Shares that were given up are dropped."""
+        sharers: list[_Append] = []
+        add = batch.append
+        while waiting:
+            append, records = waiting[0]
+            if append.done.done():
+                waiting.popleft()
+                self._forget(append)
+                continue
+            for at, (key, value, headers, _) in enumerate(records):
+                if add(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+                    if at:
+                        waiting[0] = _Share(append, records[at:])
+                        append.left += 1
+                        sharers.append(append)
+                    return sharers
+            waiting.popleft()
+            sharers.append(append)
+        return sharers
 
     async def _hand_over(self, session: Session, batch: Any, lane: _Lane, sharers: Sequence[_Append]) -> None:
         partition = lane.partition
@@ -223,37 +245,25 @@ class KafkaAppender:
                 append.part_stored()
             else:
                 append.fail(unavailable("appending", error))
+            self._forget(append)
 
     def _give_up(self, append: _Append) -> None:
         append.fail(LogUnavailable(f"Kafka did not acknowledge within {self._ack_timeout} s"))
+        self._forget(append)
         self._producers.suspect()
 
-    @staticmethod
-    def _fail(lane: _Lane, error: LogUnavailable) -> None:
+    def _fail(self, lane: _Lane, error: LogUnavailable) -> None:
         while lane.waiting:
-            lane.waiting.popleft().append.fail(error)
+            append = lane.waiting.popleft().append
+            append.fail(error)
+            self._forget(append)
+
+    def _forget(self, append: _Append) -> None:
+        """Count an append that is done as backlog no longer; harmless twice."""
+        if append.done.done():
+            self._weight -= append.weight
+            append.weight = 0
 
 
 def _error_of(done: "asyncio.Future[object]") -> BaseException | None:
     return asyncio.CancelledError() if done.cancelled() else done.exception()
-
-
-def _pack(batch: Any, waiting: deque[_Share]) -> list[_Append]:
-    """Move shares into the batch until it is full; return whom its acknowledgement concerns. Shares that were given up are dropped."""
-    sharers: list[_Append] = []
-    add = batch.append
-    while waiting:
-        append, records = waiting[0]
-        if append.done.done():
-            waiting.popleft()
-            continue
-        for at, (key, value, headers, _) in enumerate(records):
-            if add(timestamp=None, key=key, value=value, headers=list(headers)) is None:
-                if at:
-                    waiting[0] = _Share(append, records[at:])
-                    append.left += 1
-                    sharers.append(append)
-                return sharers
-        waiting.popleft()
-        sharers.append(append)
-    return sharers

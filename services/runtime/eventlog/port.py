@@ -4,7 +4,7 @@ A log has topics, a topic has partitions, a partition is a sequence of records w
 of one key lie in one partition in the order in which they were appended.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -100,12 +100,12 @@ class EventLog(Protocol):
     async def start(self) -> None:
         """Open it. Raises `LogUnavailable`, or `Fatal` where it can't be used at all (another owner holds the embedded log's lock)."""
 
-    async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> None:
-        """Return once every record is durable (Kafka: acknowledged by all in-sync replicas; embedded: fsynced).
+    def append(self, topic: str, records: Sequence[OutgoingRecord]) -> Awaitable[None]:
+        """Return, to be awaited once, what is done when every record is durable.
 
-        Concurrent calls are batched together. Raises `LogUnavailable` in bounded time; some of the records may then have been
-        stored all the same, so the caller repeats all of them and readers deduplicate. Raises `Rejected` (`code="record_too_large"`)
-        for a record that can never be stored.
+        Kafka: acknowledged by all in-sync replicas; embedded: fsynced. Concurrent calls are batched together. Raises `LogUnavailable` in
+        bounded time, at once or awaited; some of the records may then have been stored all the same, so the caller repeats all of them
+        and readers deduplicate. Raises `Rejected` (`code="record_too_large"`) for a record that can never be stored.
         """
 
     def reader(self, group: str, topics: Sequence[str], listener: PartitionListener) -> EventLogReader:
