@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, Entry] = {
     "simulate": Entry("services.commands.simulate:simulate", "rules", "what the rules would have sent"),
     "topics": Entry("services.commands.topics:topics", "kafka", "create the topics, or compare them"),
     "db": Entry("services.commands.db:db", "postgres", "bring the database to the newest migration"),
-    "keys": Entry("services.commands.keys:keys", "ingest", "write keys: create, list, revoke"),
+    "keys": Entry("services.commands.keys:keys", "ingest", "write keys: create, list, rotate, revoke"),
     "status": Entry("services.commands.status:status", "all", "lag and health in one screen"),
     "pause": Entry("services.commands.pause:pause", "dispatch", "hold a channel, provider, journey, template or all; nothing is dropped"),
     "resume": Entry("services.commands.pause:resume", "dispatch", "let go of what was held"),

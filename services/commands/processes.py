@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from services.commands.chassis import Chassis, opened
+from services.commands.opening import link_secrets
 from services.contracts.catalogue import load_catalogue
 from services.contracts.topics import load_topics
 from services.runtime.clock import SystemClock
@@ -45,11 +46,11 @@ def ingest_health_of(chassis: Chassis) -> HealthState:
 def ingest_services(chassis: Chassis, health: HealthState, relay: EventOutboxRelay) -> "tuple[list[Service], IngestServer]":
     """Return the HTTP door's services and its server (whose `port` is bound)."""
     from services.ingest.app import create_app
-    from services.ingest.keys import KeyRing
+    from services.ingest.keyring import KeyRing
     from services.ingest.parts import IngestParts
     from services.ingest.server import make_server
 
-    keys = KeyRing(chassis.database)
+    keys = KeyRing(chassis.database, chassis.clock, link_secrets=link_secrets(chassis.settings))
     parts = IngestParts(
         log=chassis.log,
         database=chassis.database,

@@ -1,60 +1,130 @@
-"""Write keys: who may post. Table `api_keys` (owner: ingest) holds their SHA-256 only; each process keeps them all in memory.
+"""Write keys as they are kept: who may post, how much, from where. Tables `api_keys`, `api_key_former` (owner: ingest): SHA-256s only.
 
-A key is 32 random bytes behind a prefix: `sk_` for servers (trusted to name sources and to post historical events), `pk_` for browsers.
+A key is 32 random bytes behind a prefix: `sk_` for servers (trusted to name sources and to post historical events), `pk_` for browsers,
+`ak_` for administrators (they look, and can't post).
 """
 
-import asyncio
 import hashlib
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
-from services.contracts.errors import PovodError, Rejected
+from services.contracts.errors import Rejected
 from services.contracts.moments import from_micros, to_micros
-from services.ingest.refusals import RETRY_AFTER, RequestRefused
 from services.runtime.database import Database
 
-Scope = Literal["server", "browser"]
-PREFIXES: Mapping[Scope, str] = {"server": "sk_", "browser": "pk_"}
-_log = structlog.get_logger()
+Scope = Literal["server", "browser", "admin"]
+PREFIXES: Mapping[Scope, str] = {"server": "sk_", "browser": "pk_", "admin": "ak_"}
 _CREATE = text(
-    "INSERT INTO api_keys (hash, name, scope, created_at) VALUES (:hash, :name, :scope, :created_at) ON CONFLICT (name) DO NOTHING"
+    "INSERT INTO api_keys (hash, name, scope, created_at, rate, origins, require_signature)"
+    " VALUES (:hash, :name, :scope, :created_at, :rate, :origins, :require_signature) ON CONFLICT (name) DO NOTHING"
 )
 _REVOKE = text("UPDATE api_keys SET revoked_at = :revoked_at WHERE name = :name AND revoked_at IS NULL")
-_LIST = text("SELECT name, scope, created_at, revoked_at FROM api_keys ORDER BY created_at, name")
-_LOAD = text("SELECT hash, name, scope FROM api_keys WHERE revoked_at IS NULL")
+_LIST = text("SELECT * FROM api_keys ORDER BY created_at, name")
+_FORMER = text("SELECT name, MAX(good_until) AS good_until FROM api_key_former GROUP BY name")
+_FIND = text("SELECT hash, scope, require_signature FROM api_keys WHERE name = :name AND revoked_at IS NULL")
+_ROTATE = text("UPDATE api_keys SET hash = :hash, rotated_at = :now WHERE name = :name AND hash = :old AND revoked_at IS NULL")
+_KEEP = text("INSERT INTO api_key_former (hash, name, good_until) VALUES (:hash, :name, :good_until)")
+_SHORTEN = text("UPDATE api_key_former SET good_until = :good_until WHERE name = :name AND good_until > :good_until")
+_CLEAN = text("DELETE FROM api_key_former WHERE good_until <= :now")
 LONGEST_NAME = 64
+MAX_ORIGINS = 50
+MAX_RATE = 1_000_000
+LONGEST_GRACE = timedelta(days=365)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+
+
+class Limits(NamedTuple):
+    """What a key may do: `rate` events a second (0: the general setting), `origins` of web pages that may post with it (none: any).
+
+    `require_signature`: an event that names a customer must carry the signature of his id (`services.ingest.identity`).
+    """
+
+    rate: int = 0
+    origins: tuple[str, ...] = ()
+    require_signature: bool = False
+
+
+NO_LIMITS = Limits()
 
 
 class KeyInfo(NamedTuple):
-    """What may be shown of a key; times are aware UTC, `revoked_at` None while it is good."""
+    """What may be shown of a key; times are aware UTC.
+
+    `revoked_at` is None while it is good; after a rotation its former secret is good until `former_until`.
+    """
 
     name: str
     scope: str
     created_at: datetime
     revoked_at: datetime | None
+    limits: Limits = NO_LIMITS
+    rotated_at: datetime | None = None
+    former_until: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 class WriteKey(NamedTuple):
-    """Who posts: the key's name is the source of its events unless a trusted one names another."""
+    """Who posts: the key's name is the source of its events unless a `trusted` one (a server's) names another.
+
+    `identity` are the secrets of which one must have signed the customer whom an event names; None: no signature is asked for.
+    """
 
     name: str
     trusted: bool
+    scope: str = "server"
+    rate: int = 0
+    origins: tuple[str, ...] = ()
+    identity: tuple[str, ...] | None = None
 
 
-async def create_key(database: Database, name: str, scope: Scope, now: datetime) -> str:
-    """Make a key and return it; it is shown this once. Raises `Rejected` on a name that is taken (a revoked key's too) or no name."""
+async def create_key(database: Database, name: str, scope: Scope, now: datetime, limits: Limits = NO_LIMITS) -> str:
+    """Make a key and return it; it is shown this once.
+
+    Raises `Rejected` on a name that is taken (a revoked key's too) or no name, and on limits that can't be meant.
+    """
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
         raise Rejected(f"a key's name has 1 to {LONGEST_NAME} printable characters", code="invalid_name")
-    secret = PREFIXES[scope] + secrets.token_urlsafe(32)
-    values = {"hash": digest(secret), "name": name, "scope": scope, "created_at": to_micros(now)}
+    _check(limits, scope)
+    secret = new_secret(scope)
+    values = {
+        "hash": digest(secret),
+        "name": name,
+        "scope": scope,
+        "created_at": to_micros(now),
+        "rate": limits.rate,
+        "origins": " ".join(sorted({origin.lower() for origin in limits.origins})),
+        "require_signature": limits.require_signature,
+    }
     async with database.transaction() as connection:
         if (await connection.execute(_CREATE, values)).rowcount != 1:
             raise Rejected(f"there is a key named {name!r} already; choose another name", code="name_taken")
+    return secret
+
+
+async def rotate_key(database: Database, name: str, now: datetime, grace: timedelta) -> str:
+    """Give a key a new secret and return it, this once; the old one is good for `grace` longer, older ones at most as long.
+
+    Raises `Rejected` where there is no good key of that name, or somebody else is rotating it now.
+    """
+    if not timedelta(0) <= grace <= LONGEST_GRACE:
+        raise Rejected(f"the time to change over is at most {LONGEST_GRACE.days} days", code="invalid_grace")
+    async with database.transaction() as connection:
+        row = (await connection.execute(_FIND, {"name": name})).one_or_none()
+        if row is None:
+            raise unknown_key(name)
+        secret = new_secret(row.scope)
+        values = {"hash": digest(secret), "old": row.hash, "name": name, "now": to_micros(now), "good_until": to_micros(now + grace)}
+        if (await connection.execute(_ROTATE, values)).rowcount != 1:
+            raise Rejected(f"the key {name!r} was changed at this moment; look at: povod keys list", code="key_changed")
+        await connection.execute(_SHORTEN, values)
+        if grace:
+            await connection.execute(_KEEP, {**values, "hash": row.hash})
+        await connection.execute(_CLEAN, values)
     return secret
 
 
@@ -62,13 +132,33 @@ async def list_keys(database: Database) -> list[KeyInfo]:
     """Return all keys, revoked ones too, oldest first."""
     async with database.reading() as connection:
         rows = (await connection.execute(_LIST)).all()
-    return [KeyInfo(row.name, row.scope, from_micros(row.created_at), row.revoked_at and from_micros(row.revoked_at)) for row in rows]
+        former = {row.name: row.good_until for row in (await connection.execute(_FORMER)).all()}
+    return [_info(row, former.get(row.name)) for row in rows]
 
 
 async def revoke_key(database: Database, name: str, now: datetime) -> bool:
-    """Revoke a key; False where there is no good one of that name. Running processes follow within `KeyRing`'s interval."""
+    """Revoke a key with all its secrets; False where there is no good one of that name. Running processes follow within seconds."""
     async with database.transaction() as connection:
         return (await connection.execute(_REVOKE, {"name": name, "revoked_at": to_micros(now)})).rowcount == 1
+
+
+async def demands_signature(database: Database, name: str) -> bool:
+    """Say whether the good key of that name asks for signatures; raises `Rejected` where there is none."""
+    async with database.reading() as connection:
+        row = (await connection.execute(_FIND, {"name": name})).one_or_none()
+    if row is None:
+        raise unknown_key(name)
+    return bool(row.require_signature)
+
+
+def unknown_key(name: str) -> Rejected:
+    """Return the refusal of a name that no good key has."""
+    return Rejected(f"there is no good key named {name!r}; look at: povod keys list", code="unknown_key")
+
+
+def new_secret(scope: Scope) -> str:
+    """Return a new key of a scope."""
+    return PREFIXES[scope] + secrets.token_urlsafe(32)
 
 
 def digest(secret: str) -> str:
@@ -76,65 +166,34 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-class KeyRing:
-    """All good keys in memory, refreshed in the background, so that no request waits for the database.
-
-    A key that is not known asks for a refresh ahead of time (at most one a `soonest`), and is refused meanwhile.
-    """
-
-    def __init__(
-        self, database: Database, *, interval: timedelta = timedelta(seconds=5), soonest: timedelta = timedelta(seconds=1)
-    ) -> None:
-        self._database = database
-        self._interval = interval.total_seconds()
-        self._soonest = soonest.total_seconds()
-        self._keys: dict[str, WriteKey] | None = None
-        self._wanted = asyncio.Event()
-
-    def find(self, secret: str) -> WriteKey:
-        """Return whose key this is; raises `RequestRefused` where it is nobody's, or the keys were never read yet."""
-        if self._keys is None:
-            raise RequestRefused("keys_unavailable", "the write keys are not loaded yet; try again", retry_after=RETRY_AFTER)
-        key = self._keys.get(digest(secret))  # no timing helps a guesser: what is compared is the hash of the guess
-        if key is not None:
-            return key
-        self._wanted.set()
-        raise RequestRefused("unauthorized", "this write key is not known; make one with: povod keys create NAME")
-
-    @property
-    def is_loaded(self) -> bool:
-        """Say whether the keys have been read at least once."""
-        return self._keys is not None
-
-    async def refresh(self) -> None:
-        """Read the keys now; raises `DatabaseUnavailable`, the ones in memory stay."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_LOAD)).all()
-        self._keys = {row.hash: WriteKey(row.name, row.scope == "server") for row in rows}
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Refresh until `stop` is set; run it as a service beside the server."""
-        while not stop.is_set():
-            self._wanted.clear()
-            try:
-                await self.refresh()
-            except PovodError as error:
-                _log.warning("the write keys could not be read; the known ones stay good", action="keys.kept", error=str(error))
-            await self._rest(stop)
-
-    async def _rest(self, stop: asyncio.Event) -> None:
-        """Wait at least `soonest`, then until somebody wants a refresh or the interval is over; not at all once stopped."""
-        if not await _is_set_within(stop, self._soonest):
-            stopped = asyncio.create_task(stop.wait())
-            wanted = asyncio.create_task(self._wanted.wait())
-            await asyncio.wait({stopped, wanted}, timeout=max(self._interval - self._soonest, 0), return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            wanted.cancel()
+def origins_of(kept: str) -> tuple[str, ...]:
+    """Return the origins of their stored form, blanks between them."""
+    return tuple(kept.split())
 
 
-async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
+def _check(limits: Limits, scope: Scope) -> None:
+    if not 0 <= limits.rate <= MAX_RATE:
+        raise Rejected(f"a key's rate is 1 to {MAX_RATE} events a second, or 0 for the general one", code="invalid_rate")
+    if len(limits.origins) > MAX_ORIGINS:
+        raise Rejected(f"a key has at most {MAX_ORIGINS} origins", code="invalid_origin")
+    _check_origins(limits.origins)
+    if limits.require_signature and scope != "browser":
+        raise Rejected("only a browser key can ask for signatures: a server's key is a secret itself", code="invalid_scope")
+
+
+def _check_origins(origins: Sequence[str]) -> None:
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin.lower()):
+            raise Rejected(f"{origin!r} is no origin; write it as browsers do, https://shop.example, or *", code="invalid_origin")
+
+
+def _info(row: Row[Any], former_until: int | None) -> KeyInfo:
+    limits = Limits(row.rate, origins_of(row.origins), bool(row.require_signature))
+    created_at = from_micros(row.created_at)
+    return KeyInfo(
+        row.name, row.scope, created_at, _at(row.revoked_at), limits, _at(row.rotated_at), _at(former_until), _at(row.last_used_at)
+    )
+
+
+def _at(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)

@@ -14,6 +14,7 @@ _REFS = "#/components/schemas/{name}"
 _REASONS = {
     400: "the request is no JSON, or holds no event",
     401: "the write key is missing or not known",
+    403: "the write key may not be used like this, or not from this origin",
     408: "the body did not come in time",
     413: "the request, or the number of its events, is over the limit",
     415: "the body is packed with something other than gzip",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.consent.tokens import TokenSigner
 from services.contracts.catalogue import Catalogue
-from services.ingest.keys import KeyRing
+from services.ingest.keyring import KeyRing
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog

@@ -14,6 +14,8 @@ STATUS = MappingProxyType(
         "invalid_gzip": 400,
         "bad_request": 400,
         "unauthorized": 401,
+        "wrong_scope": 403,
+        "origin_not_allowed": 403,
         "not_found": 404,
         "invalid_token": 404,
         "method_not_allowed": 405,

@@ -19,7 +19,7 @@ from services.contracts.messages import Message, Recall
 from services.contracts.outcomes import OutcomeData
 from services.contracts.resources import resource
 from services.ingest.app import create_app
-from services.ingest.keys import KeyRing
+from services.ingest.keyring import KeyRing
 from services.ingest.parts import IngestParts
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
@@ -62,7 +62,7 @@ def openapi_document() -> dict[str, Any]:
     parts = IngestParts(
         log=EmbeddedEventLog(Path("unused.db"), {}, clock),
         database=database,
-        keys=KeyRing(database),
+        keys=KeyRing(database, clock),
         clock=clock,
         settings=IngestSettings(),
         signer=TokenSigner(["unused"]),

@@ -16,7 +16,8 @@ from services.contracts.catalogue import load_catalogue
 from services.contracts.codec import decode_event
 from services.contracts.events import Event
 from services.ingest.app import IngestApp, create_app
-from services.ingest.keys import KeyRing, create_key
+from services.ingest.keyring import KeyRing
+from services.ingest.keys import create_key
 from services.ingest.parts import IngestParts
 from services.ingest.server import IngestServer, make_server
 from services.runtime.clock import FrozenClock
@@ -98,7 +99,7 @@ async def open_door(
     database = Database(database_url)
     log = EmbeddedEventLog(folder / "log.db", TOPICS, clock, ack_timeout=ACK_TIMEOUT)
     await log.start()
-    keys = KeyRing(database)
+    keys = KeyRing(database, clock)
     wakes: list[str] = []
     parts = IngestParts(
         log=log,

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from services.contracts.errors import Rejected
-from services.ingest.keys import KeyInfo, KeyRing, Scope, WriteKey, create_key, digest, list_keys, revoke_key
+from services.ingest.keyring import KeyRing
+from services.ingest.keys import KeyInfo, Scope, WriteKey, create_key, digest, list_keys, revoke_key
 from services.ingest.refusals import RequestRefused
 from services.runtime.clock import FrozenClock
 from services.runtime.database import Database
@@ -33,11 +34,11 @@ async def test_only_the_hash_is_kept(database: Database, frozen_clock: FrozenClo
 async def test_a_key_tells_its_scope(database: Database, frozen_clock: FrozenClock, scope: Scope, prefix: str, trusted: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """A server key begins with sk_ and is trusted, a browser key with pk_ and is not; both hold 32 random bytes."""
     secret = await create_key(database, "shop", scope, frozen_clock.now())
-    ring = KeyRing(database)
+    ring = KeyRing(database, frozen_clock)
     await ring.refresh()
     assert secret.startswith(prefix)
     assert len(secret) == len(prefix) + 43
-    assert ring.find(secret) == WriteKey("shop", trusted)
+    assert ring.find(secret) == WriteKey("shop", trusted, scope)
 
 
 async def test_names_are_unique_for_ever(database: Database, frozen_clock: FrozenClock) -> None:
@@ -73,9 +74,9 @@ async def test_keys_are_listed_and_revoked(database: Database, frozen_clock: Fro
     ]
 
 
-async def test_before_the_first_reading_the_answer_is_503(database: Database) -> None:
+async def test_before_the_first_reading_the_answer_is_503(database: Database, frozen_clock: FrozenClock) -> None:
     """Without the keys nobody is called unknown: a 401 would make SDKs throw their events away."""
-    ring = KeyRing(database)
+    ring = KeyRing(database, frozen_clock)
     assert _code(ring, "sk_x") == "keys_unavailable"
     await ring.refresh()
     assert _code(ring, "sk_x") == "unauthorized"
@@ -83,7 +84,7 @@ async def test_before_the_first_reading_the_answer_is_503(database: Database) ->
 
 async def test_the_ring_follows_the_database(database: Database, frozen_clock: FrozenClock) -> None:
     """A key that is new, asked for and not known yet, is known soon; a revoked one is refused soon. It stops when told."""
-    ring = KeyRing(database, interval=timedelta(hours=1), soonest=timedelta(milliseconds=10))
+    ring = KeyRing(database, frozen_clock, interval=timedelta(hours=1), soonest=timedelta(milliseconds=10))
     stop = asyncio.Event()
     running = asyncio.create_task(ring.run(stop))
     await until(lambda: ring.is_loaded)
@@ -98,9 +99,9 @@ async def test_the_ring_follows_the_database(database: Database, frozen_clock: F
 async def test_a_database_that_is_away_keeps_the_known_keys(sqlite_database: Database, frozen_clock: FrozenClock) -> None:
     """While the database can't be read, the keys in memory stay good, and the ring goes on trying."""
     secret = await create_key(sqlite_database, "shop", "server", frozen_clock.now())
-    ring = KeyRing(sqlite_database)
+    ring = KeyRing(sqlite_database, frozen_clock)
     await ring.refresh()
-    away = KeyRing(Database("postgresql://nobody@127.0.0.1:1/gone"), interval=timedelta(0), soonest=timedelta(0))
+    away = KeyRing(Database("postgresql://nobody@127.0.0.1:1/gone"), frozen_clock, interval=timedelta(0), soonest=timedelta(0))
     stop = asyncio.Event()
     running = asyncio.create_task(away.run(stop))
     assert ring.find(secret) == WriteKey("shop", trusted=True)
