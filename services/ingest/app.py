@@ -8,26 +8,31 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
 
 from services import __version__
 from services.contracts.errors import PovodError
 from services.ingest import health, unsubscribe
-from services.ingest.answers import Send, refusal_response
+from services.ingest.answers import Send, refusal, refusal_response, send_answer
+from services.ingest.application import BODY_DEADLINE, DoorsApplication
 from services.ingest.body import Receive
-from services.ingest.events import BODY_DEADLINE, PATHS, EventsDoor
+from services.ingest.doors.registry import DOORS, door_at
+from services.ingest.intake import Intake
 from services.ingest.openapi import add_events_door
 from services.ingest.parts import IngestParts
 from services.ingest.refusals import RequestRefused, refusal_of
+from services.ingest.whole import WholeRequests
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _log = structlog.get_logger()
 
 
 class IngestApp(FastAPI):
-    """FastAPI, passed by for the one path that is hot: its routing alone costs more than all that the door does."""
+    """FastAPI, passed by at the doors: its routing alone costs more than all that a door does.
 
-    def __init__(self, door: EventsDoor) -> None:
+    `whole` is for the server (`services.ingest.protocol`); `intake` is what both ways lead to.
+    """
+
+    def __init__(self, parts: IngestParts, body_deadline: timedelta) -> None:
         super().__init__(
             title="Povod",
             version=__version__,
@@ -36,13 +41,18 @@ class IngestApp(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
         )
-        self._door = door
-        self.router.routes.extend(Route(path, door, methods=["POST"], include_in_schema=False) for path in sorted(PATHS))
+        self.intake = Intake(parts)
+        self.whole = WholeRequests(parts, self.intake)
+        self._doors = DoorsApplication(parts, self.intake, body_deadline)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Lead a request to the door or to FastAPI."""
-        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] == "POST":
-            await self._door(scope, receive, send)
+        """Lead a request to its door or to FastAPI."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif (door := door_at(scope["method"], scope["path"])) is not None:
+            await self._doors.take(door, scope, receive, send)
+        elif scope["path"] in DOORS:
+            await send_answer(send, refusal(RequestRefused("method_not_allowed", "events are posted here")))
         else:
             await super().__call__(scope, receive, send)
 
@@ -55,9 +65,8 @@ class IngestApp(FastAPI):
 
 def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) -> IngestApp:
     """Return the application; the server and `parts.keys.run` are run by the caller."""
-    door = EventsDoor(parts, body_deadline)
-    app = IngestApp(door)
-    app.include_router(health.router_of(parts.health, parts.metrics, door.report))
+    app = IngestApp(parts, body_deadline)
+    app.include_router(health.router_of(parts.health, parts.metrics, app.intake.report))
     app.include_router(unsubscribe.router_of(parts))
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(PovodError, _answer_povod_error)

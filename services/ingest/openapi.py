@@ -7,7 +7,7 @@ import msgspec
 
 from services.contracts.incoming import MAX_KEY
 from services.contracts.normalise import MAX_CUSTOMER, MAX_SOURCE, MAX_TYPE
-from services.ingest.events import Answer
+from services.ingest.doors.events import EventsAnswer
 from services.ingest.refusals import STATUS, ErrorBody
 
 _REFS = "#/components/schemas/{name}"
@@ -25,7 +25,7 @@ _REASONS = {
 
 def add_events_door(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with `POST /v1/events` and its schemas in it."""
-    _, components = msgspec.json.schema_components([Answer, ErrorBody], ref_template=_REFS)
+    _, components = msgspec.json.schema_components([EventsAnswer, ErrorBody], ref_template=_REFS)
     found = document.get("components", {}).get("schemas", {})
     kept = {name: schema for name, schema in found.items() if "ValidationError" not in name}
     schemas = {**kept, **{name: _tidy(schema) for name, schema in components.items()}, "PostedEvent": _posted_event()}
@@ -66,7 +66,7 @@ def _operation() -> dict[str, Any]:
             {"name": "traceparent", "in": "header", "required": False, "schema": {"type": "string"}, "description": "W3C Trace Context"}
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _request(), "examples": _examples()}}},
-        "responses": {"200": _response("what became of each event", "Answer"), **errors},
+        "responses": {"200": _response("what became of each event", "EventsAnswer"), **errors},
     }
 
 

@@ -1,16 +1,66 @@
-"""Uvicorn's HTTP/1.1 protocol with what it lacks: a request must be whole in time, and its head may not grow for ever (slowloris)."""
+"""Uvicorn's HTTP/1.1 protocol with what it lacks: a request must be whole in time, its head may not grow for ever (slowloris).
+
+And one that comes whole in one read may be taken without ASGI between (`services.ingest.whole`).
+"""
 
 import asyncio
-from functools import partial
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-ANSWER = "povod.answer"
-"""The ASGI extension by which an application may answer with 200 and JSON at once: a function of the body, False where it can't."""
+from services.ingest.doors.port import Answer, Door
+from services.ingest.whole import Headers, Reply
+
 MAX_HEAD = 65_536
 """Bytes of request line and headers, beyond what one read from the socket may bring at once."""
+
+
+class TakesWholeRequests(Protocol):
+    """What `app.whole` of an application may be; see `services.ingest.whole.WholeRequests`."""
+
+    doors: Mapping[bytes, Door]
+
+    def take(self, target: bytes, address: str, headers: Headers, body: bytes, reply: Reply) -> None:
+        """Take a request; `reply` is called once."""
+
+
+class _Unheard:
+    """Stands where uvicorn keeps the event by which it wakes an application: here nobody sleeps."""
+
+    def set(self) -> None:
+        """Wake nobody."""
+
+
+class _WholeRequest:
+    """A request on the short way, as the protocol sees it: the attributes that uvicorn asks of a cycle, and the answer's way back."""
+
+    __slots__ = ("chunks", "disconnected", "keep_alive", "protocol", "response_complete")
+    message_event = _Unheard()
+
+    def __init__(self, protocol: "GuardedProtocol", *, keep_alive: bool) -> None:
+        self.protocol = protocol
+        self.chunks: list[bytes] = []
+        self.keep_alive = keep_alive
+        self.response_complete = False
+        self.disconnected = False
+
+    def reply(self, answer: Answer) -> None:
+        """Write the answer, head and body at once; nobody hears it where the client has gone."""
+        self.response_complete = True
+        transport = self.protocol.transport
+        if self.disconnected or transport.is_closing():
+            return
+        head = [STATUS_LINE[answer.status]]
+        fields = (*self.protocol.server_state.default_headers, (b"content-type", answer.content_type), *answer.headers)
+        head += [b"%b: %b\r\n" % field for field in fields]
+        if not self.keep_alive:
+            head.append(b"connection: close\r\n")
+        transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (b"".join(head), len(answer.body), answer.body))
+        if not self.keep_alive:
+            transport.close()
+        self.protocol.on_response_complete()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -20,6 +70,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._waiting_since: float | None = None
         self._head_size: int | None = 0
+        self._takes_whole: TakesWholeRequests | None = getattr(self.app, "whole", None)
+        self._whole: _WholeRequest | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own signature
         """Begin to wait for the first request."""
@@ -39,41 +91,45 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_size is not None:
             self._head_size += len(data)
         super().data_received(data)
+        if self._whole is not None:
+            self._go_on_the_long_way(self._whole.chunks)
         if self._head_size is not None and self._head_size > MAX_HEAD:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """Note that a request begins."""
-        super().on_message_begin()
+        """Note that a request begins; its scope is made on the long way only."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
         self._waiting_since = self.loop.time()
         self._head_size = self._head_size or 0
 
     def on_headers_complete(self) -> None:
-        """Note that its head is whole."""
-        super().on_headers_complete()
+        """Choose the request's way."""
         self._head_size = None
-        self.scope["extensions"] = {ANSWER: partial(self.answer, self.cycle)}  # type: ignore[dict-item]  # a function, no parameters
+        if self._may_be_whole():
+            self._whole = _WholeRequest(self, keep_alive=self.parser.should_keep_alive())
+        else:
+            self._begin_the_long_way()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        if self._whole is None:
+            super().on_body(body)
+        else:
+            self._whole.chunks.append(body)
 
     def on_message_complete(self) -> None:
         """Note that it is whole: from now on it is we who are waited for."""
-        super().on_message_complete()
+        whole, self._whole = self._whole, None
         self._waiting_since = None
         self._head_size = 0
-
-    def answer(self, cycle: RequestResponseCycle, content: bytes) -> bool:
-        """Answer a request with 200 and JSON in one write; says whether it could: where anything is unusual, `send` is to be used.
-
-        Uvicorn's `send` writes head and body apart, which costs two system calls and a look at every header.
-        """
-        if cycle.response_started or cycle.disconnected or not cycle.keep_alive or self.flow.write_paused:
-            return False
-        head = [b"HTTP/1.1 200 OK\r\n", *(b"%b: %b\r\n" % header for header in self.server_state.default_headers)]
-        self.transport.write(b"%bcontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (b"".join(head), len(content), content))
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
+        if whole is None:
+            super().on_message_complete()
+        elif self._takes_whole is not None:
+            self.cycle = whole  # type: ignore[assignment]  # it has what uvicorn asks of one
+            address = self.client[0] if self.client else ""
+            self._takes_whole.take(self.url, address, self.headers, b"".join(whole.chunks), whole.reply)
 
     def is_overdue(self, now: float, seconds: float) -> bool:
         """Say whether the client has had longer than `seconds` for its request; `now` is the event loop's time."""
@@ -87,3 +143,32 @@ class GuardedProtocol(HttpToolsProtocol):
             line = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(line.encode())
         self.transport.close()
+
+    def _may_be_whole(self) -> bool:
+        """Say whether the request whose head is read may take the short way, should its body be there already."""
+        return (
+            self._takes_whole is not None
+            and self.url in self._takes_whole.doors
+            and (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]  # None before the first request
+            and not self.expect_100_continue
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and not self.parser.should_upgrade()
+            and (self.limit_concurrency is None or len(self.connections) < self.limit_concurrency)
+        )
+
+    def _begin_the_long_way(self) -> None:
+        """Make the scope that `on_message_begin` left out, and have uvicorn start the application."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def _go_on_the_long_way(self, chunks: list[bytes]) -> None:
+        """Give a request to the application whose body is still coming."""
+        self._whole = None
+        if not self.transport.is_closing():
+            self._begin_the_long_way()
+            for chunk in chunks:
+                super().on_body(chunk)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from services.contracts.incoming import Item
 from services.ingest.judge import Judged
@@ -45,15 +45,21 @@ class Answer(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+KeyPlace = Literal["head", "either", "body"]
+"""Where a door's clients put the write key: the head (or the query), the head or the body, or only where `Parcel.key` says."""
+
+
 class Door(Protocol):
     """One kind of client. `name` labels its metrics."""
 
     name: str
+    key_place: KeyPlace
 
     def read(self, posted: Posted) -> Parcel:
         """Return the events of a request.
 
-        Raises `InvalidEvent` (`invalid_json`, `too_deep`) where the body can't be read at all; an event that can't be is an `Unreadable`.
+        Raises `InvalidEvent` (`invalid_json`, `too_deep`) or `RequestRefused` where nothing in it can be taken; an event that can't be is
+        an `Unreadable`.
         """
 
     def accept(self, posted: Posted, judged: Judged) -> Answer:

@@ -70,7 +70,7 @@ class Door:
         """Return the bytes of requests that are not answered yet."""
         app = self.server.config.app
         assert isinstance(app, IngestApp)
-        return app._door._in_flight.held
+        return app.intake.in_flight.held
 
     @asynccontextmanager
     async def stuck_disk(self) -> AsyncIterator[None]:

@@ -258,6 +258,6 @@ async def test_the_server_finishes_what_it_has_begun(tmp_path: Path, sqlite_url:
     """A request that waits for the log when the server is told to stop still gets its answer."""
     async with open_door(tmp_path, sqlite_url, frozen_clock) as door, door.stuck_disk():
         asked = asyncio.create_task(door.post(json.dumps(_event())))
-        await until(lambda: bool(door.server.server_state.tasks))
+        await until(lambda: door.in_flight() > 0)
         door.server.should_exit = True
         assert _error(await asked) == (503, "log_unavailable")

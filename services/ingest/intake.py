@@ -1,0 +1,132 @@
+"""What happens to a request between its door's reading and the door's answer, alike for all doors.
+
+    who -> may they now -> the door reads -> judged -> appended -> counted -> the door answers
+
+200 is answered only after the log has acknowledged every accepted event; where it does not, 503, and the client sends the same again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from time import monotonic
+from typing import NamedTuple
+
+import structlog
+
+from services.contracts.errors import Fatal, PovodError, Rejected
+from services.contracts.normalise import Reception, valid_traceparent
+from services.ingest.admission import InFlight, RateLimit
+from services.ingest.credentials import secret_of
+from services.ingest.dead_letters import bury
+from services.ingest.doors.port import Answer, Door, Parcel, Posted
+from services.ingest.judge import Judge, Judged
+from services.ingest.keys import WriteKey
+from services.ingest.parts import IngestParts
+from services.ingest.refusals import RequestRefused, refusal_of
+from services.ingest.uuid7 import new_uuid7
+from services.runtime.telemetry.metrics import INGEST_EVENTS, INGEST_IN_FLIGHT, INGEST_SECONDS
+
+TOPIC = "povod.events"
+KEY_PARAMETER = "writeKey"
+"""The query's parameter that names a key, for clients that can't send a header (`navigator.sendBeacon`)."""
+_VERDICTS = ("accepted", "duplicate_in_request", "rejected")
+_log = structlog.get_logger()
+
+
+class Taken(NamedTuple):
+    """A request that was judged: whose it is, and what is to be stored of it."""
+
+    posted: Posted
+    key: WriteKey
+    judged: Judged
+
+
+class Intake:
+    """Takes requests in. One for a process; `in_flight` counts the bytes of requests that are not answered yet."""
+
+    def __init__(self, parts: IngestParts) -> None:
+        self._parts = parts
+        self._judge = Judge(parts.catalogue, parts.settings.max_event)
+        self._rate = RateLimit(parts.settings.rate)
+        self.in_flight = InFlight(parts.settings.max_in_flight)
+
+    def key_of(self, door: Door, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> WriteKey | None:
+        """Return whose request this is, before its body is read; None where only the body may say.
+
+        Raises `RequestRefused`: 401 for a key that is missing or not known, 429 for one that posts too much.
+        """
+        authorization = headers.get(b"authorization")
+        if door.key_place == "body" or (door.key_place == "either" and authorization is None):
+            return None
+        secret = query.get(KEY_PARAMETER, "") if authorization is None else secret_of(authorization)
+        return self._admitted(secret)
+
+    def take(self, door: Door, posted: Posted, key: WriteKey | None) -> Taken:
+        """Read and judge a request; raises `PovodError` where it is refused as a whole."""
+        parcel = door.read(posted)
+        if key is None:
+            key = self._admitted(parcel.key or posted.query.get(KEY_PARAMETER, ""))
+        self._check(parcel)
+        self._rate.charge(key.name, len(parcel.items), monotonic())
+        return Taken(posted, key, self._judge.judge(parcel.items, self._reception(key, posted)))
+
+    def store(self, taken: Taken) -> Awaitable[None]:
+        """Return what is done once all accepted events are durable; raises `LogUnavailable`, at once or awaited."""
+        judged = taken.judged
+        if judged.rejects:
+            return self._store_both(taken)
+        return self._parts.log.append(TOPIC, judged.records + judged.merges if judged.merges else judged.records)
+
+    def answer(self, door: Door, taken: Taken) -> Answer:
+        """Count a stored request and have its door word the answer."""
+        for verdict, count in zip(_VERDICTS, taken.judged.counts, strict=True):
+            if count:
+                self._parts.metrics.add(INGEST_EVENTS, count, key=taken.key.name, verdict=verdict)
+        return door.accept(taken.posted, taken.judged)
+
+    def note_end(self, status: int, seconds: float) -> None:
+        """Note that a request was answered."""
+        self._parts.metrics.observe(INGEST_SECONDS, seconds, status=str(status))
+
+    def report(self) -> None:
+        """Bring the gauges up to date; called before they are read, since a request has no time for it."""
+        self._parts.metrics.set(INGEST_IN_FLIGHT, self.in_flight.held)
+
+    def _admitted(self, secret: str) -> WriteKey:
+        if not secret:
+            raise RequestRefused("unauthorized", "send a write key: Authorization: Bearer KEY, or Basic with the key as user")
+        key = self._parts.keys.find(secret)
+        self._rate.admit(key.name, monotonic())
+        return key
+
+    def _check(self, parcel: Parcel) -> None:
+        if len(parcel.items) > self._parts.settings.max_batch:
+            limit = self._parts.settings.max_batch
+            raise RequestRefused("batch_too_large", f"a request has at most {limit} events, not {len(parcel.items)}")
+
+    def _reception(self, key: WriteKey, posted: Posted) -> Reception:
+        given = posted.headers.get(b"traceparent")
+        traceparent = None if given is None else valid_traceparent(given.decode("latin-1"))
+        return Reception(key.name, key.trusted, posted.received_at, partial(new_uuid7, posted.received_at), traceparent)
+
+    async def _store_both(self, taken: Taken) -> None:
+        """Append and bury at the same time: a log that does not answer is waited for once."""
+        judged, parts = taken.judged, self._parts
+        burying = asyncio.create_task(bury(parts.log, parts.metrics, judged.rejects, taken.key.name, taken.posted.received_at))
+        try:
+            await parts.log.append(TOPIC, judged.records + judged.merges)
+        finally:
+            await burying
+
+
+def refused(error: BaseException) -> RequestRefused:
+    """Return what a request is told of an error, after logging what a person must look at."""
+    if isinstance(error, Fatal):
+        _log.error("the event log can't be used", action="ingest.failed", error=str(error))
+        return RequestRefused("log_unavailable", "the event log can't be used now; send the same again", retry_after=1)
+    if isinstance(error, Rejected) and error.code == "record_too_large":
+        return RequestRefused("payload_too_large", "an event is too large for the event log")
+    if isinstance(error, PovodError):
+        return refusal_of(error)
+    _log.error("a request met a mistake of ours", action="ingest.failed", exc_info=error)
+    return RequestRefused("internal_error", "something went wrong on our side")
