@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from services.consent import ledger
+from services.consent.claims import UnsubscribeClaim
 from services.consent.ledger import ConsentEntry, ConsentState
 from services.consent.locks import lock_for_changes
-from services.consent.tokens import UnsubscribeClaim
 from services.runtime import event_outbox
 from services.runtime.database import Database
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from services.consent.tokens import TokenSigner, UnsubscribeClaim
+from services.consent.claims import UnsubscribeClaim
+from services.consent.tokens import TokenSigner
 from services.contracts.errors import RenderFailed
 from services.contracts.messages import Kind, Message
 from services.contracts.templates import TemplateMistake

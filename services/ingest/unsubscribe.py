@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from services.consent.tokens import UnsubscribeClaim
+from services.consent.claims import UnsubscribeClaim
 from services.consent.unsubscribe import unsubscribe
 from services.contracts.errors import DatabaseUnavailable, InvalidToken
 from services.ingest.admission import InFlight
@@ -36,7 +36,7 @@ class UnsubscribePage:
     def ask(self, token: str, language: Language) -> HTMLResponse:
         """Return the page that asks, 404 for a token that is not ours."""
         try:
-            claim = self._parts.signer.read(token)
+            claim = self._parts.signer.read(token, UnsubscribeClaim)
         except InvalidToken:
             return _page("unknown", language, status=404)
         return _page("ask", language, claim)
@@ -44,7 +44,7 @@ class UnsubscribePage:
     async def act(self, token: str, language: Language, request: Request) -> HTMLResponse:
         """Unsubscribe, then say so; 404 for a token that is not ours, 503 where it could not be written."""
         try:
-            claim = self._parts.signer.read(token)
+            claim = self._parts.signer.read(token, UnsubscribeClaim)
             await self._write(claim, await self._form_of(request), request)
         except InvalidToken:
             return _page("unknown", language, status=404)

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from services.consent import ledger, suppressions
+from services.consent.claims import UnsubscribeClaim
 from services.consent.ledger import Consent, ConsentEntry, ConsentState
 from services.consent.suppressions import Suppression
-from services.consent.tokens import UnsubscribeClaim
 from services.consent.unsubscribe import unsubscribe
 from services.contracts.codec import decode_event
 from services.contracts.ids import MessageId

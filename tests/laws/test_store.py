@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.consent import ledger, suppressions
+from services.consent.claims import UnsubscribeClaim
 from services.consent.locks import lock_for_claims
 from services.consent.suppressions import Suppression
-from services.consent.tokens import UnsubscribeClaim
 from services.consent.unsubscribe import unsubscribe
 from services.contracts.errors import Fenced
 from services.contracts.ids import CustomerId

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import text
 
-from services.consent.tokens import UnsubscribeClaim
+from services.consent.claims import UnsubscribeClaim
 from services.consent.unsubscribe import unsubscribe
 from services.contracts.ids import CustomerId
 from services.contracts.moments import to_micros

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from services.consent.tokens import UnsubscribeClaim
+from services.consent.claims import UnsubscribeClaim
 from services.contracts.ids import ContentHash
 from services.dispatch import holds
 from services.dispatch.channels.unconfigured import UnconfiguredSender
@@ -60,7 +60,7 @@ async def test_a_mail_carries_what_receivers_ask_for(post: Post) -> None:
     token = str(mail["List-Unsubscribe"]).removeprefix("<https://shop.example/u/").removesuffix(">")
     assert mail["Message-ID"] == "<m-1@localhost>"
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert SIGNER.read(token) == UnsubscribeClaim(make_message().customer, EMAIL, make_message("m-1").message_id)
+    assert SIGNER.read(token, UnsubscribeClaim) == UnsubscribeClaim(make_message().customer, EMAIL, make_message("m-1").message_id)
     assert (mail["Subject"], mail["To"], mail["List-Id"]) == ("Hello Ann", "ann@shop.example", "<cart.povod>")
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from services.consent import ledger
+from services.consent.claims import UnsubscribeClaim
 from services.consent.ledger import Consent, ConsentState
-from services.consent.tokens import UnsubscribeClaim
 from services.contracts.codec import decode_event
 from services.contracts.ids import Channel, CustomerId, MessageId
 from services.runtime.clock import FrozenClock
