@@ -6,7 +6,7 @@ from services.ingest.refusals import RETRY_AFTER, RequestRefused
 
 
 class RateLimit:
-    """At most `rate` events a second and key, in bursts of up to `rate`; 0 is no limit.
+    """At most `rate` events a second and key, in bursts of up to `rate`; 0 is no limit. A key may have a rate of its own.
 
     A request is let in while its key's bucket holds anything, and pays for its events afterwards: only then is their number known.
     """
@@ -15,21 +15,27 @@ class RateLimit:
         self._rate = rate
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def admit(self, key: str, now: float) -> None:
-        """Raise `RequestRefused` (429) while the key is in debt. `now` in seconds of a clock that never goes back."""
-        left = self._left(key, now)
-        if left <= 0 < self._rate:
-            wait = max(1, math.ceil(-left / self._rate))
-            raise RequestRefused("rate_limited", f"this key may post {self._rate} events a second", retry_after=wait)
+    def admit(self, key: str, now: float, own: int = 0) -> None:
+        """Raise `RequestRefused` (429) while the key is in debt.
 
-    def charge(self, key: str, events: int, now: float) -> None:
+        `now` in seconds of a clock that never goes back, `own` the key's own rate (0: the general one).
+        """
+        rate = own or self._rate
+        if not rate:
+            return
+        left = self._left(key, now, rate)
+        if left <= 0:
+            wait = max(1, math.ceil(-left / rate))
+            raise RequestRefused("rate_limited", f"this key may post {rate} events a second", retry_after=wait)
+
+    def charge(self, key: str, events: int, now: float, own: int = 0) -> None:
         """Take the events of an admitted request off the bucket."""
-        if self._rate:
-            self._buckets[key] = (self._left(key, now) - events, now)
+        if rate := own or self._rate:
+            self._buckets[key] = (self._left(key, now, rate) - events, now)
 
-    def _left(self, key: str, now: float) -> float:
-        left, at = self._buckets.get(key, (float(self._rate), now))
-        return min(float(self._rate), left + (now - at) * self._rate)
+    def _left(self, key: str, now: float, rate: int) -> float:
+        left, at = self._buckets.get(key, (float(rate), now))
+        return min(float(rate), left + (now - at) * rate)
 
 
 class InFlight:

@@ -1,10 +1,11 @@
 """The settings themselves: one frozen section a part of Povod, and the root that holds them."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
 
 from services.contracts.durations import format_duration, parse_duration
 
@@ -17,6 +18,17 @@ def _read_duration(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(format_duration, return_type=str)]
 """A `timedelta` written as `parse_duration` reads it; a bare number is refused, for it has no unit."""
+
+
+def _read_network(value: str) -> str:
+    try:
+        return str(ip_network(value.strip(), strict=False))
+    except ValueError:
+        raise ValueError(f"{value!r} is no network; write one as 10.0.0.0/8 or a single address") from None
+
+
+Network = Annotated[str, AfterValidator(_read_network)]
+"""An IP network in CIDR form; a single address is a network of one."""
 
 
 class Section(BaseModel):
@@ -61,7 +73,13 @@ class IngestSettings(Section):
     max_body: int = Field(1_048_576, ge=1_024, description="largest request, in bytes, unpacked")
     max_batch: int = Field(2_500, ge=1, description="most events in one request")
     max_in_flight: int = Field(67_108_864, ge=1_048_576, description="bytes of unanswered requests beyond which the answer is 503")
-    rate: int = Field(0, ge=0, description="events a second and key; 0: no limit")
+    rate: int = Field(0, ge=0, description="events a second and key, unless the key has a rate of its own; 0: no limit")
+    trusted_proxies: tuple[Network, ...] = Field(
+        (), description='networks of proxies whose X-Forwarded-For is believed, such as ["10.0.0.0/8"]; none: nobody\'s'
+    )
+    phone_region: str = Field(
+        "RU", pattern="^[A-Z]{2}$", description="country of phone numbers without a country code, where an event names none (ISO 3166-1)"
+    )
 
 
 class RulesSettings(Section):

@@ -64,3 +64,19 @@ def test_bytes_in_flight_are_bounded() -> None:
     in_flight.give_back(60)
     in_flight.take(60)
     assert in_flight.held == 100
+
+
+def test_a_key_may_have_a_rate_of_its_own() -> None:
+    """A key's own rate stands in for the general one, be that higher, lower or none."""
+    limit = RateLimit(10)
+    limit.charge("shop", 50, 0.0, 100)
+    limit.admit("shop", 0.0, 100)
+    limit.charge("shop", 150, 0.0, 100)
+    with pytest.raises(RequestRefused) as raised:
+        limit.admit("shop", 0.0, 100)
+    assert (raised.value.message, raised.value.retry_after) == ("this key may post 100 events a second", 1)
+    unlimited = RateLimit(0)
+    unlimited.charge("web", 3, 0.0, 1)
+    with pytest.raises(RequestRefused) as raised:
+        unlimited.admit("web", 0.0, 1)
+    assert raised.value.retry_after == 2

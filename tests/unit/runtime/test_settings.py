@@ -180,3 +180,10 @@ def fields_without_description(section: type[BaseModel]) -> list[str]:
 def test_every_setting_says_what_it_is() -> None:
     """Each field of the tree has a description."""
     assert fields_without_description(Settings) == []
+
+
+def test_proxies_are_networks(tmp_path: Path) -> None:
+    """Proxies are written as networks or single addresses; anything else is refused with the cure."""
+    settings = load_settings(environ={"POVOD_INGEST__TRUSTED_PROXIES": '["10.1.2.3/8", "::1"]'}, file=None)
+    assert settings.ingest.trusted_proxies == ("10.0.0.0/8", "::1/128")
+    assert "'balancer' is no network; write one as 10.0.0.0/8" in complaint(tmp_path, '[ingest]\ntrusted_proxies = ["balancer"]\n')
