@@ -23,6 +23,7 @@ STATUS = MappingProxyType(
         "payload_too_large": 413,
         "batch_too_large": 413,
         "unsupported_encoding": 415,
+        "unsupported_media_type": 415,
         "rate_limited": 429,
         "internal_error": 500,
         "overloaded": 503,
