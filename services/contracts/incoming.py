@@ -32,13 +32,13 @@ _GIANT = re.compile(r"(?<!\d)\d{1000}", re.ASCII)
 """Only such an integer needs a look at every integer of the request: Python refuses to read one of 4300 digits."""
 _NUL = b"\\u0000"
 
-_Key = Annotated[str, Meta(max_length=MAX_KEY)]
-_Integer = Annotated[int, Meta(ge=-(2**63), le=LARGEST_INTEGER)]
-_Leaf = None | bool | _Integer | float | str
-_Below3 = _Leaf | list[_Leaf] | dict[_Key, _Leaf]
-_Below2 = _Leaf | list[_Below3] | dict[_Key, _Below3]
-_Below1 = _Leaf | list[_Below2] | dict[_Key, _Below2]
-Value = _Leaf | list[_Below1] | dict[_Key, _Below1]
+Key = Annotated[str, Meta(max_length=MAX_KEY)]
+Integer = Annotated[int, Meta(ge=-(2**63), le=LARGEST_INTEGER)]
+_Leaf = None | bool | Integer | float | str
+_Below3 = _Leaf | list[_Leaf] | dict[Key, _Leaf]
+_Below2 = _Leaf | list[_Below3] | dict[Key, _Below3]
+_Below1 = _Leaf | list[_Below2] | dict[Key, _Below2]
+Value = _Leaf | list[_Below1] | dict[Key, _Below1]
 """A clean value, five levels deep: what real events have. Anything deeper takes the lenient path."""
 
 
@@ -46,16 +46,16 @@ class Incoming(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=Tru
     """One posted event, fields as they came."""
 
     type: str = ""
-    customer: str | _Integer | float | None = None
-    subject: str | _Integer | float | None = None
-    id: str | _Integer | float | None = None
-    time: datetime | _Integer | float | None = None
-    data: dict[_Key, Value] | None = None
+    customer: str | Integer | float | None = None
+    subject: str | Integer | float | None = None
+    id: str | Integer | float | None = None
+    time: datetime | Integer | float | None = None
+    data: dict[Key, Value] | None = None
     source: str | None = None
     historical: bool | None = None
     traceparent: str | None = None
-    anonymous: str | _Integer | float | None = None
-    sent_at: datetime | _Integer | float | None = None
+    anonymous: str | Integer | float | None = None
+    sent_at: datetime | Integer | float | None = None
     signature: str | None = None
     specversion: str | None = None
     datacontenttype: str | None = None
