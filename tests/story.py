@@ -8,7 +8,7 @@ from services.contracts.events import Event
 from services.contracts.messages import Message, Recall
 from services.rules.core import decide
 from services.rules.core.document import CustomerDocument, next_due_at
-from services.rules.core.effects import GrantConsent, Outcome, Publish, Record
+from services.rules.core.effects import Forward, GrantConsent, Outcome, Publish, Record
 from services.rules.core.inputs import EventInput, Input, TimerInput
 from services.rules.core.ruleset import Ruleset
 from tests.builders import NOON, make_document, make_event
@@ -26,6 +26,7 @@ class Story:
         self.messages: list[Message] = []
         self.recalls: list[Recall] = []
         self.consents: list[GrantConsent] = []
+        self.forwards: list[Event] = []
         self.enrolled: list[str] = []
         self.exited: list[str] = []
 
@@ -65,6 +66,8 @@ class Story:
                 self.decisions.append(effect.decision)
             elif isinstance(effect, GrantConsent):
                 self.consents.append(effect)
+            elif isinstance(effect, Forward):
+                self.forwards.append(effect.event)
             else:
                 self._keep(effect)
         return outcome

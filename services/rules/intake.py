@@ -18,7 +18,7 @@ from services.runtime.eventlog.records import MAX_RECORD
 LONGEST_ID = 255
 """Characters of customer, event id, type and source."""
 _ESCAPED_NUL = b"\\u0000"
-_LARGEST = MAX_RECORD - 4_096
+LARGEST = MAX_RECORD - 4_096
 """Bytes of a value; leaves room for key and headers, so that any record can be published again."""
 
 
@@ -71,8 +71,8 @@ def sort_record(record: Record, partitions: int) -> Sorted:
 
 def _check(event: Event, value: bytes) -> None:
     """Refuse what no table could hold; raises `InvalidEvent`."""
-    if len(value) > _LARGEST:
-        raise InvalidEvent(f"{len(value)} bytes are more than the {_LARGEST} that can be handled", code="record_too_large")
+    if len(value) > LARGEST:
+        raise InvalidEvent(f"{len(value)} bytes are more than the {LARGEST} that can be handled", code="record_too_large")
     if b"\x00" in value:
         raise InvalidEvent("a NUL byte stands in the record", code="nul_character")
     lengths = (len(event.subject), len(event.id), len(event.type), len(event.source))

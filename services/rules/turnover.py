@@ -12,22 +12,24 @@ from typing import Any
 
 import msgspec
 
-from services.contracts.codec import encode_command
-from services.contracts.errors import Fatal
+from services.contracts.codec import encode_command, encode_event
+from services.contracts.errors import Fatal, InvalidEvent
+from services.contracts.events import Event
 from services.contracts.ids import CustomerId
 from services.contracts.moments import from_micros, to_micros
 from services.contracts.partitioning import bucket_of
 from services.rules.core import decide
 from services.rules.core.decide import needs_history_lookup
 from services.rules.core.document import CustomerDocument, encode_document, new_document, next_due_at
-from services.rules.core.effects import Effect, GrantConsent, Publish
+from services.rules.core.effects import Effect, Forward, GrantConsent, Outcome, Publish
 from services.rules.core.effects import Record as RecordDecision
 from services.rules.core.inputs import EventInput, Input, TimerInput
 from services.rules.core.ruleset import Ruleset
-from services.rules.intake import Accepted
+from services.rules.intake import LARGEST, Accepted
 from services.rules.packing import pack
 from services.rules.store import CustomerRow, DecisionRow, HistoryRow, InputKey, OutboxRow
 
+EVENTS_TOPIC = "povod.events"
 DISPATCH_TOPIC = "povod.dispatch"
 MAX_TIMERS_IN_A_ROW = 10_000
 """Timers of one customer between two events; more means that a timer does not go away by firing."""
@@ -178,8 +180,8 @@ class Turnover:
     def _decide(self, document: CustomerDocument, given: Input) -> CustomerDocument | None:
         """Decide one input and keep what follows from it; None for a duplicate."""
         after, outcome = decide(document, given, self.ruleset, self.now)
-        if outcome.duplicate:
-            self.counts["duplicate"] += 1
+        if after is document:
+            self._pass_by(outcome)
             return None
         self.counts["event" if isinstance(given, EventInput) else "timer"] += 1
         customer = document.customer
@@ -189,6 +191,13 @@ class Turnover:
             self._keep(after, outcome.effects)
         return after
 
+    def _pass_by(self, outcome: Outcome) -> None:
+        """Keep nothing of an event that was decided before, and only the copy to publish of one that goes to another customer."""
+        self.counts["passed_on" if outcome.passed_on else "duplicate"] += 1
+        for effect in outcome.effects:
+            if isinstance(effect, Forward):
+                self._forward(effect.event)
+
     def _keep(self, document: CustomerDocument, effects: Iterable[Effect]) -> None:
         n = 0
         for effect in effects:
@@ -197,6 +206,8 @@ class Turnover:
                 n += 1
             elif isinstance(effect, Publish):
                 self._publish(effect)
+            elif isinstance(effect, Forward):
+                self._forward(effect.event)
             else:
                 self.consents.append(effect)
 
@@ -204,6 +215,13 @@ class Turnover:
         command = effect.command
         value = encode_command(command).decode()
         self.queue(DISPATCH_TOPIC, command.customer, value, command.traceparent)
+
+    def _forward(self, event: Event) -> None:
+        """Queue an event for another customer; raises `InvalidEvent` where no topic takes it, so that it is given up, not the partition."""
+        value = encode_event(event)
+        if len(value) > LARGEST:
+            raise InvalidEvent(f"with the names that it has passed, the event has {len(value)} bytes", code="record_too_large")
+        self.queue(EVENTS_TOPIC, event.subject, value.decode(), event.traceparent)
 
     def queue(self, topic: str, key: str, value: str, traceparent: str | None) -> None:
         """Put a record into the outbox; its number within this transaction, from 1, is made the partition's when it is written."""

@@ -32,6 +32,12 @@ def note_event(turn: Turn, event_type: str) -> None:
     _listen(turn, event_type, is_active=True)
 
 
+def arm_silence(turn: Turn) -> None:
+    """Arm the timer for every silence anew: what is known of the customer's activity came from elsewhere."""
+    turn.document.silence_rules = turn.ruleset.silence_rules
+    _arm(turn, turn.ruleset.silences, turn.document.silence_due_at)
+
+
 def _with_latest(last_seen: Mapping[str, datetime], event_type: str, moment: datetime) -> dict[str, datetime]:
     known = last_seen.get(event_type)
     if known is not None:

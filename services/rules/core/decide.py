@@ -8,14 +8,16 @@ from datetime import datetime
 
 from services.contracts.events import Event
 from services.rules.core.activity import ACTIVE_OUTCOMES, due_inactivity, note_event
+from services.rules.core.acts import apply_act
 from services.rules.core.document import CustomerDocument
 from services.rules.core.effects import Outcome
 from services.rules.core.enrolling import enrol_on_event, enrol_on_silence
 from services.rules.core.exits import apply_exits
 from services.rules.core.flow import resume_due, settle
+from services.rules.core.forwarding import pass_on
 from services.rules.core.inputs import EventInput, Input
 from services.rules.core.lifecycle import enter_lifecycle, move_on_event, move_on_silence
-from services.rules.core.outcomes import apply_consent, apply_outcome
+from services.rules.core.outcomes import apply_outcome
 from services.rules.core.profile import note_zone, update_profile
 from services.rules.core.recent import digest_of, is_uncertain, overflows, remember, remembers
 from services.rules.core.ruleset import Ruleset
@@ -30,7 +32,8 @@ def decide(document: CustomerDocument, given: Input, ruleset: Ruleset, now: date
     """Return the customer's next document and what is to be done; never changes `document`.
 
     `now` (aware UTC) is when it is decided: it governs sending, quiet hours, caps and expiry. Waits count from `given.logical_at`.
-    An event whose (source, id) was decided within 48 hours gives the same document and `Outcome(duplicate=True)`.
+    An event whose (source, id) was decided within 48 hours gives the same document and `Outcome(duplicate=True)`; one of a customer who
+    became another gives the same document and `Outcome(passed_on=True)`. Raises `InvalidEvent` where it was passed on too often.
     """
     if not isinstance(given, EventInput):
         turn = Turn(document, given, ruleset, now)
@@ -39,6 +42,10 @@ def decide(document: CustomerDocument, given: Input, ruleset: Ruleset, now: date
     digest = digest_of(given.event)
     if remembers(document, digest, given.logical_at):
         return document, _DUPLICATE
+    if document.merged_into:
+        document, passed = pass_on(document, given.event)
+        if passed is not None:
+            return document, passed
     turn = Turn(document, given, ruleset, now)
     remember(turn.document, digest, given.logical_at)
     _on_event(turn, given.event)
@@ -67,8 +74,10 @@ def _close(turn: Turn) -> tuple[CustomerDocument, Outcome]:
 
 def _on_event(turn: Turn, event: Event) -> None:
     if event.type.startswith("povod."):
-        if event.type == "povod.consent":
-            apply_consent(turn, event)
+        apply_act(turn, event)
+        return
+    if event.bot is True:
+        update_profile(turn, event)
         return
     if event.type.startswith("message."):
         apply_outcome(turn, event)

@@ -13,7 +13,10 @@ from services.contracts.errors import DocumentTooNew, Rejected
 from services.contracts.ids import Channel, ContentHash, CustomerId, EnrolmentId, EventId, JourneyName, MessageId, StepId
 from services.contracts.messages import Kind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest version that this release reads. A document is written with the lowest one that can say what it says: releases that know only
+the first would drop the fields of the second (merges, preferences) without a word, so they must refuse those documents."""
+FIRST_VERSION = 1
 _NO_DATA = msgspec.Raw(b"{}")
 
 
@@ -116,6 +119,21 @@ class Enrolment(msgspec.Struct, frozen=True, omit_defaults=True):
         return _data_decoder.decode(self.trigger)
 
 
+class RefusedMerge(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A merge that was asked for and not done: into whom, when it happened, and why not (see `merging`)."""
+
+    into: str
+    at: datetime
+    reason: str
+
+
+class Preference(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How often the customer wants to hear from us, `less` or `normal`, and since when."""
+
+    frequency: str
+    at: datetime
+
+
 class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One customer. `seq` counts the inputs decided; duplicates are not counted."""
 
@@ -149,6 +167,11 @@ class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     recent: bytes = b""  # ids of the events of the last 48 hours, the newest 1,000; see `recent`
     recent_lost_at: datetime | None = None
     """When the newest id was received that had to be forgotten before its 48 hours were over."""
+    merged_into: CustomerId = CustomerId("")
+    """The forwarding mark: this customer is another one, whose document gets every later input. With it, only `recent` is kept."""
+    merged_from: tuple[CustomerId, ...] = ()  # who became this customer; the newest 50
+    refused_merges: tuple[RefusedMerge, ...] = ()  # the newest 10
+    preference: Preference | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -165,7 +188,7 @@ _version_decoder = msgspec.json.Decoder(_Version)
 
 def new_document(customer: CustomerId) -> CustomerDocument:
     """Return the document of a customer of whom nothing is known."""
-    return CustomerDocument(customer=customer, schema_version=SCHEMA_VERSION)
+    return CustomerDocument(customer=customer, schema_version=FIRST_VERSION)
 
 
 def encode_document(document: CustomerDocument) -> bytes:

@@ -22,21 +22,23 @@ def apply_exits(turn: Turn, event: Event) -> None:
     """
     if event.type not in turn.ruleset.exit_types:
         return
-    for enrolment in _in_order(turn.document.enrolments):
+    for enrolment in in_order(turn.document.enrolments):
         journey = turn.ruleset.versions.get(enrolment.version)
         if journey is None or turn.happened_at < enrolment.triggered_at:
             continue
         if any(exit_matches(turn, rule, enrolment.trigger_data) for rule in journey.exit_on):
-            _leave(turn, enrolment, event)
+            leave(turn, enrolment, event)
     for journey in turn.ruleset.exits_by_event.get(event.type, ()):
         remember_exit(turn, journey)
 
 
-def _in_order(enrolments: Mapping[EnrolmentId, Enrolment]) -> list[Enrolment]:
+def in_order(enrolments: Mapping[EnrolmentId, Enrolment]) -> list[Enrolment]:
+    """Return the enrolments in an order that does not hang on when they came."""
     return sorted(enrolments.values(), key=lambda enrolment: (enrolment.journey, enrolment.key, enrolment.id)) if enrolments else []
 
 
-def _leave(turn: Turn, enrolment: Enrolment, event: Event) -> None:
+def leave(turn: Turn, enrolment: Enrolment, event: Event) -> None:
+    """End an enrolment because of this event: whatever of it waits is cancelled, what is on its way recalled."""
     if enrolment.step:
         turn.exited.append(enrolment.journey)
         mark_exit(turn, enrolment)

@@ -17,7 +17,7 @@ def enter_lifecycle(turn: Turn) -> None:
 def move_on_event(turn: Turn, event_type: str) -> None:
     """Follow the first transition that this event causes from the customer's stage, and arm the timer of silence."""
     for transition in turn.ruleset.moves_by_event.get(event_type, ()):
-        if _leads_away(transition, turn.document.stage):
+        if leads_away(transition, turn.document.stage):
             _move(turn, transition.target)
             break
     if turn.ruleset.silent_moves:
@@ -49,10 +49,11 @@ def arm_stage_timer(turn: Turn) -> None:
 def _silent_moves(turn: Turn) -> list[Transition]:
     if turn.document.last_activity_at is None:
         return []
-    return [move for move in turn.ruleset.silent_moves if _leads_away(move, turn.document.stage)]
+    return [move for move in turn.ruleset.silent_moves if leads_away(move, turn.document.stage)]
 
 
-def _leads_away(transition: Transition, stage: str) -> bool:
+def leads_away(transition: Transition, stage: str) -> bool:
+    """Say whether the transition leads from this stage to another."""
     return transition.target != stage and (not transition.sources or stage in transition.sources)
 
 

@@ -4,6 +4,7 @@ A record is 12 bytes: eight of BLAKE2b over source and id, four of the received 
 """
 
 import struct
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
@@ -48,6 +49,23 @@ def remember(document: CustomerDocument, digest: bytes, received_at: datetime) -
         document.recent_lost_at = _EPOCH + timedelta(seconds=_time_at(recent, start))
         start += _SIZE
     document.recent = recent[start:] + digest + _SECONDS.pack(seconds)
+
+
+def join(document: CustomerDocument, other: CustomerDocument) -> None:
+    """Remember also what another document remembers, in order of time; the oldest beyond 1,000 are noted as forgotten."""
+    records = dict(_records(other.recent)) | dict(_records(document.recent))
+    ordered = sorted(records.items(), key=lambda record: record[1])
+    lost_at = [moment for moment in (document.recent_lost_at, other.recent_lost_at) if moment is not None]
+    if len(ordered) > MAX_RECORDS:
+        lost_at.append(_EPOCH + timedelta(seconds=_SECONDS.unpack(ordered[-MAX_RECORDS - 1][1])[0]))
+    document.recent = b"".join(digest + seconds for digest, seconds in ordered[-MAX_RECORDS:])
+    document.recent_lost_at = max(lost_at, default=None)
+
+
+def _records(recent: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each record's digest and time."""
+    for start in range(0, len(recent), _SIZE):
+        yield recent[start : start + _HASH], recent[start + _HASH : start + _SIZE]
 
 
 def is_uncertain(document: CustomerDocument, event: Event) -> bool:

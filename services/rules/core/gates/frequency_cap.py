@@ -11,6 +11,7 @@ from services.contracts.decisions import Reason
 from services.contracts.ids import Channel
 from services.rules.core.document import Slot
 from services.rules.core.gates.answer import Answer
+from services.rules.core.gates.less_often import scaled, wants_less
 from services.rules.core.ruleset import Cap
 from services.rules.core.turn import Candidate, Turn
 from services.rules.core.zones import calendar_window, zone_of
@@ -24,6 +25,8 @@ def frequency_cap(turn: Turn, candidate: Candidate, channel: Channel) -> Answer:
         return Answer("frequency_cap")
     slot = Slot(turn.now, turn.now, candidate.journey.name, channel, candidate.step.kind, candidate.step.tags)
     counts = [(cap, count(turn, candidate, cap)) for cap in turn.ruleset.policy.caps if applies(turn, slot, cap)]
+    if wants_less(turn.document):
+        return scaled(counts)
     seen = {"caps": [{"cap": cap.name, "count": counted, "max": cap.max} for cap, counted in counts]} if counts else {}
     full = any(counted >= cap.max for cap, counted in counts)
     return Answer("frequency_cap", Reason.FREQUENCY_CAP if full else None, seen=seen)

@@ -33,7 +33,7 @@ def test_a_lived_in_document_comes_back_equal() -> None:
 def test_a_newer_version_is_refused() -> None:
     """A document of a later release stops the worker, even where its fields changed shape."""
     value = msgspec.json.encode({"customer": 5, "schema_version": SCHEMA_VERSION + 1, "traits": "moved"})
-    with pytest.raises(DocumentTooNew, match="schema version 2, this release knows 1"):
+    with pytest.raises(DocumentTooNew, match="schema version 3, this release knows 2"):
         decode_document(value)
 
 

@@ -181,5 +181,5 @@ def test_a_suppression_is_copied_and_released() -> None:
 def test_other_acts_change_nothing_yet() -> None:
     """Acts that this release does not know are counted, and are no activity."""
     story = Story(make_ruleset())
-    story.tell("povod.merge", {"into": "c-2"})
+    story.tell("povod.backfill", {"trait": "revenue"})
     assert (story.document.seq, story.document.last_activity_at, story.document.first_seen_at) == (1, None, None)
