@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("services.commands.demo:demo", "all", "replay real shop events, and see what is sent and why"),
     "check": Entry("services.commands.check:check", "rules", "mistakes in a rule set, with file, line, column and cure"),
     "why": Entry("services.commands.why:why", "rules", "each decision about a customer, with its reason"),
+    "import": Entry("services.commands.import_events:import_events", "ingest", "events from files: CSV through a map, or JSON lines"),
     "simulate": Entry("services.commands.simulate:simulate", "rules", "what the rules would have sent"),
     "topics": Entry("services.commands.topics:topics", "kafka", "create the topics, or compare them"),
     "db": Entry("services.commands.db:db", "postgres", "bring the database to the newest migration"),
@@ -37,7 +38,7 @@ COMMANDS: Mapping[str, Entry] = {
     "pause": Entry("services.commands.pause:pause", "dispatch", "hold a channel, provider, journey, template or all; nothing is dropped"),
     "resume": Entry("services.commands.pause:resume", "dispatch", "let go of what was held"),
 }
-_EXTRA_OF = {"aiokafka": "kafka", "cramjam": "kafka", "asyncpg": "postgres", "jinja2": "dispatch", "babel": "dispatch"}
+_EXTRA_OF = {"aiokafka": "kafka", "cramjam": "kafka", "asyncpg": "postgres", "jinja2": "dispatch", "babel": "dispatch", "httpx": "dispatch"}
 """Libraries that a setting asks for, whatever the command."""
 
 
