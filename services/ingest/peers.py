@@ -4,6 +4,7 @@ The header is a claim: only entries written by proxies that we trust count, read
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -36,6 +37,7 @@ def client_address(peer: str, forwarded_for: bytes | None, trusted: Sequence[Net
     return str(found)
 
 
+@lru_cache(maxsize=2_048)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     if len(text) > _LONGEST:
         return None

@@ -44,7 +44,13 @@ class HistogramOf:
 
 Definition = CounterOf | GaugeOf | HistogramOf
 
-INGEST_EVENTS = CounterOf("povod_ingest_events_total", "Events posted, by write key and what became of them", ("key", "verdict"))
+INGEST_EVENTS = CounterOf(
+    "povod_ingest_events_total", "Events posted, by write key, door and what became of them", ("key", "door", "verdict")
+)
+INGEST_REJECTS = CounterOf("povod_ingest_rejects_total", "Events rejected, by write key, door and reason", ("key", "door", "code"))
+INGEST_REFUSED = CounterOf(
+    "povod_ingest_refused_total", "Requests refused as a whole, by write key (empty: not known), door and reason", ("key", "door", "code")
+)
 INGEST_IN_FLIGHT = GaugeOf("povod_ingest_in_flight_bytes", "Bytes of requests not yet answered")
 INGEST_SECONDS = HistogramOf("povod_ingest_request_seconds", "Time from a request's first byte to its answer", ("status",))
 RULES_INPUTS = CounterOf("povod_rules_inputs_total", "Inputs decided: events, timers, duplicates", ("kind",))
@@ -70,6 +76,8 @@ RULESET_RELOADS = CounterOf("povod_ruleset_reloads_total", "Rule sets taken up o
 
 METRICS: tuple[Definition, ...] = (
     INGEST_EVENTS,
+    INGEST_REJECTS,
+    INGEST_REFUSED,
     INGEST_IN_FLIGHT,
     INGEST_SECONDS,
     RULES_INPUTS,

@@ -81,7 +81,7 @@ async def test_events_are_counted(door: Door) -> None:
     """Metrics say how many events each key posted, and what became of them."""
     await door.post(json.dumps([_event(), _event(), _event(type="")]))
     counts = {
-        verdict: door.metrics.value("povod_ingest_events_total", key="shop", verdict=verdict)
+        verdict: door.metrics.value("povod_ingest_events_total", key="shop", door="events", verdict=verdict)
         for verdict in ("accepted", "duplicate_in_request", "rejected")
     }
     assert counts == {"accepted": 1, "duplicate_in_request": 1, "rejected": 1}
@@ -249,7 +249,7 @@ async def test_metrics_and_openapi_are_served(door: Door) -> None:
     await door.post(json.dumps(_event()))
     metrics = await door.client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain")
-    assert 'povod_ingest_events_total{key="shop",verdict="accepted"} 1.0' in metrics.text
+    assert 'povod_ingest_events_total{door="events",key="shop",verdict="accepted"} 1.0' in metrics.text
     document = (await door.client.get("/openapi.json")).json()
     assert document["paths"]["/v1/events"]["post"]["security"] == [{"writeKey": []}, {"writeKeyAsUser": []}]
 

@@ -43,11 +43,11 @@ def test_names_follow_prometheus() -> None:
 
 def test_counts_by_labels(metrics: Metrics) -> None:
     """A counter adds up per set of labels."""
-    metrics.add(INGEST_EVENTS, 3, key="shop", verdict="accepted")
-    metrics.add(INGEST_EVENTS, key="shop", verdict="accepted")
-    metrics.add(INGEST_EVENTS, key="shop", verdict="rejected")
-    assert metrics.value("povod_ingest_events_total", key="shop", verdict="accepted") == 4
-    assert metrics.value("povod_ingest_events_total", key="shop", verdict="rejected") == 1
+    metrics.add(INGEST_EVENTS, 3, key="shop", door="events", verdict="accepted")
+    metrics.add(INGEST_EVENTS, key="shop", door="events", verdict="accepted")
+    metrics.add(INGEST_EVENTS, key="shop", door="events", verdict="rejected")
+    assert metrics.value("povod_ingest_events_total", key="shop", door="events", verdict="accepted") == 4
+    assert metrics.value("povod_ingest_events_total", key="shop", door="events", verdict="rejected") == 1
 
 
 def test_gauges_stand_and_are_forgotten(metrics: Metrics) -> None:
@@ -76,8 +76,8 @@ def test_wrong_labels_are_an_error(metrics: Metrics) -> None:
 
 def test_two_processes_in_one_share_nothing(metrics: Metrics) -> None:
     """Each `Metrics` has its own registry; there is no global one."""
-    metrics.add(INGEST_EVENTS, key="shop", verdict="accepted")
-    assert process_metrics().value("povod_ingest_events_total", key="shop", verdict="accepted") is None
+    metrics.add(INGEST_EVENTS, key="shop", door="events", verdict="accepted")
+    assert process_metrics().value("povod_ingest_events_total", key="shop", door="events", verdict="accepted") is None
 
 
 def test_renders_the_exposition_text() -> None:

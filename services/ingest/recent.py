@@ -1,0 +1,179 @@
+"""What arrived lately, key by key, with what became of it: for a developer who wants to see his first event. In memory, bounded.
+
+    recent.note("shop", "segment", posted, judged)        # on the hot path: references are kept, nothing is looked into
+    recent.note_refused("shop", "segment", at, refused)   # a whole request; "" where its key was not known
+    recent.seen("shop", 20)                               # when somebody asks: the newest first
+
+Each process remembers what it took itself. Kept of a key are its last 100 events, or as many as fit into its share of memory.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.ingest.doors.port import Posted
+from services.ingest.judge import Judged, Reject, Result
+from services.ingest.refusals import RequestRefused
+from services.runtime.eventlog.port import OutgoingRecord
+
+LIMIT = 100
+"""Events kept of a key."""
+MAX_BYTES = 262_144
+"""Bytes of events kept of a key; one event is kept whatever its size."""
+MAX_KEYS = 32
+"""Keys remembered; those longest silent are forgotten."""
+_LONGEST = 200
+_TYPES = ("event", "type", "event_name", "name")
+_CUSTOMERS = ("customer", "subject", "userId", "user_id", "distinct_id", "anonymous", "anonymousId", "anonymous_id")
+_NOTES = ("generated", "hashed", "clamped")
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event, or one refused request: `at` when it arrived, `status` what became of it (`refused`: the whole request).
+
+    `notes` say what was done to it (`generated`, `hashed`, `clamped`), `warnings` what was left out. As it was understood where it was
+    accepted, else as far as it could be read.
+    """
+
+    at: datetime
+    key: str
+    door: str
+    status: str
+    type: str | None = None
+    customer: str | None = None
+    id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    pointer: str | None = None
+    notes: list[str] = []
+    warnings: list[str] = []
+
+
+class _Noted(NamedTuple):
+    """A request: its last results, with the records and rejects that belong to them; or why it was refused."""
+
+    at: datetime
+    door: str
+    size: int
+    results: Sequence[Result] = ()
+    records: Sequence[OutgoingRecord] = ()
+    rejects: Sequence[Reject] = ()
+    refused: RequestRefused | None = None
+
+    @property
+    def events(self) -> int:
+        return len(self.results) or 1
+
+
+class _Shelf:
+    """What is kept of one key."""
+
+    def __init__(self) -> None:
+        self.noted: deque[_Noted] = deque()
+        self._events = 0
+        self._size = 0
+
+    def put(self, noted: _Noted) -> None:
+        self.noted.append(noted)
+        self._events += noted.events
+        self._size += noted.size
+        while len(self.noted) > 1 and (self._events - self.noted[0].events >= LIMIT or self._size > MAX_BYTES):
+            oldest = self.noted.popleft()
+            self._events -= oldest.events
+            self._size -= oldest.size
+
+
+class Recent:
+    """The last events of each key. One for a process; not safe between threads."""
+
+    def __init__(self) -> None:
+        self._shelves: OrderedDict[str, _Shelf] = OrderedDict()
+
+    def note(self, key: str, door: str, posted: Posted, judged: Judged) -> None:
+        """Keep what became of a request; costs about a microsecond, whatever its size."""
+        count = len(judged.results)
+        if not count:
+            return
+        size = len(posted.body)
+        kept = min(count, LIMIT) if size <= MAX_BYTES else max(1, min(count * MAX_BYTES // size, LIMIT))
+        if kept == count:
+            noted = _Noted(posted.received_at, door, size, judged.results, judged.records, judged.rejects)
+        else:
+            tails = (judged.results[-kept:], judged.records[-kept:], judged.rejects[-kept:])
+            noted = _Noted(posted.received_at, door, size * kept // count, *tails)
+        self._shelf(key).put(noted)
+
+    def note_refused(self, key: str, door: str, at: datetime, refused: RequestRefused) -> None:
+        """Keep that a whole request was refused; `key` is empty where it is not known."""
+        self._shelf(key).put(_Noted(at, door, len(refused.message), refused=refused))
+
+    def seen(self, key: str | None = None, limit: int = LIMIT) -> list[Seen]:
+        """Return the newest events of a key (None: of all), the newest first."""
+        shelves = list(self._shelves.items()) if key is None else [(key, self._shelves[key])] if key in self._shelves else []
+        found = [each for name, shelf in shelves for each in islice(_seen_of(name, shelf), limit)]
+        return sorted(found, key=lambda each: each.at, reverse=True)[:limit]
+
+    def _shelf(self, key: str) -> _Shelf:
+        shelf = self._shelves.get(key)
+        if shelf is None:
+            shelf = self._shelves[key] = _Shelf()
+            if len(self._shelves) > MAX_KEYS:
+                self._shelves.popitem(last=False)
+        self._shelves.move_to_end(key)
+        return shelf
+
+
+def _seen_of(key: str, shelf: _Shelf) -> Iterator[Seen]:
+    for noted in reversed(shelf.noted):
+        if noted.refused is not None:
+            refused = noted.refused
+            yield Seen(at=noted.at, key=key, door=noted.door, status="refused", code=refused.code, message=refused.message)
+        yield from _results(key, noted)
+
+
+def _results(key: str, noted: _Noted) -> Iterator[Seen]:
+    """Yield a request's events, the last first, each with the record or the reject that belongs to it."""
+    records, rejects = reversed(noted.records), reversed(noted.rejects)
+    for result in reversed(noted.results):
+        raw = b""
+        if result.status == "accepted":
+            raw = next(records).value
+        elif result.status == "rejected":
+            raw = next(rejects).value
+        yield _one(key, noted, result, _fields(raw))
+
+
+def _one(key: str, noted: _Noted, result: Result, event: Mapping[str, Any]) -> Seen:
+    return Seen(
+        at=noted.at,
+        key=key,
+        door=noted.door,
+        status=result.status,
+        type=_first(event, _TYPES if result.status == "rejected" else ("type",)),
+        customer=_first(event, _CUSTOMERS if result.status == "rejected" else ("subject",)),
+        id=result.id,
+        code=result.code,
+        message=result.message,
+        pointer=result.pointer,
+        notes=[name for name in _NOTES if getattr(result, name)],
+        warnings=list(getattr(result, "warnings", ())),
+    )
+
+
+def _fields(raw: bytes) -> Mapping[str, Any]:
+    """Return the fields of an event's JSON; none where it is no object, or was cut."""
+    try:
+        event = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _first(event: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """Return the first of these fields that says something, as short text."""
+    found = next((event[name] for name in names if isinstance(event.get(name), (str, int, float)) and event[name] != ""), None)
+    return None if found is None else str(found)[:_LONGEST]
