@@ -44,7 +44,8 @@ class Reception(NamedTuple):
     """What a request says of every event in it.
 
     `source` is the write key's name; `trusted` a server key, which may name another source and post historical events. `bot`: a program
-    sent it that is known to be no customer.
+    sent it that is known to be no customer. `is_signed`, where it must be proved whom an event speaks for: says whether a customer id and
+    a signature belong together.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Reception(NamedTuple):
     new_id: Callable[[], str]
     traceparent: str | None = None
     bot: bool = False
+    is_signed: Callable[[str, str | None], bool] | None = None
 
 
 class Normalised(NamedTuple):
@@ -69,6 +71,8 @@ def normalise(item: Item, reception: Reception) -> Normalised:
     incoming = item if isinstance(item, Incoming) else _admit(item)
     event_type = _type(incoming.type)
     customer = _customer(incoming)
+    if reception.is_signed is not None and (incoming.customer is not None or incoming.subject is not None):
+        _check_signature(customer, incoming, reception.is_signed)
     given = _identifier(incoming.id, "/id")
     historical = _historical(incoming, reception)
     stated = moment_of(incoming.time, reception.received_at, "/time")
@@ -198,6 +202,12 @@ def _customer(incoming: Incoming) -> str:
     if len(found) > MAX_CUSTOMER:
         _refuse("customer_too_long", f"a customer id has at most {MAX_CUSTOMER} characters, this one {len(found)}", "/customer")
     return found
+
+
+def _check_signature(customer: str, incoming: Incoming, is_signed: Callable[[str, str | None], bool]) -> None:
+    if customer != incoming.anonymous and not is_signed(customer, incoming.signature):
+        what = "does not belong to this customer" if incoming.signature else "is missing"
+        _refuse("bad_signature", f"this key asks for a signature of the customer's id, and it {what}", "/signature")
 
 
 def _companion(anonymous: str | float, customer: str) -> str | UnsetType:

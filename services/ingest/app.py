@@ -51,6 +51,8 @@ class IngestApp(FastAPI):
             await super().__call__(scope, receive, send)
         elif (door := door_at(scope["method"], scope["path"])) is not None:
             await self._doors.take(door, scope, receive, send)
+        elif scope["method"] == "OPTIONS" and scope["path"] in DOORS:
+            await self._doors.tell_what_may_be_sent(scope, send)
         elif scope["path"] in DOORS:
             await send_answer(send, refusal(RequestRefused("method_not_allowed", "events are posted here")))
         else:

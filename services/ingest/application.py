@@ -5,11 +5,12 @@ from datetime import timedelta
 from time import monotonic
 from urllib.parse import parse_qsl
 
-from services.ingest.answers import Scope, Send, refusal, send_answer, send_refusal
+from services.ingest.answers import Scope, Send, send_answer, send_refusal
 from services.ingest.body import Body, ClientGoneError, Receive
 from services.ingest.doors.port import Door, Posted
-from services.ingest.intake import Intake, Taken, refused
+from services.ingest.intake import Intake
 from services.ingest.parts import IngestParts
+from services.ingest.peers import client_address
 
 BODY_DEADLINE = timedelta(seconds=10)
 """Time in which a body must be whole, from its head on."""
@@ -27,41 +28,39 @@ class DoorsApplication:
         """Answer whatever happens, unless the client is gone."""
         began = monotonic()
         body = Body(self._parts.settings.max_body, self._intake.in_flight)
-        posted = self._head_of(scope)
-        status = 499
+        posted, key, status = self._head_of(scope), None, 499
         try:
-            taken = await self._taken(door, posted, receive, body)
+            key = self._intake.key_of(door, posted.headers, posted.query)
+            content = await body.read(receive, posted.headers, self._body_deadline)
+            taken = self._intake.take(door, posted._replace(body=content), key)
+            await self._intake.store(taken)
             answer = self._intake.answer(door, taken)
             status = answer.status
             await send_answer(send, answer)
         except ClientGoneError:
             pass  # there is nobody to answer
         except Exception as error:  # noqa: BLE001 - the last resort: a mistake of ours is logged and answered, never swallowed
-            why = refused(error)
-            refusing = door.refuse(posted, why) or refusal(why)
-            status = refusing.status
-            await send_refusal(receive, send, why, refusing)
+            why, answer = self._intake.refusal(door, posted, key, error)
+            status = answer.status
+            await send_refusal(receive, send, why, answer)
         finally:
             body.release()
             self._intake.note_end(status, monotonic() - began)
 
-    async def _taken(self, door: Door, posted: Posted, receive: Receive, body: Body) -> Taken:
-        key = self._intake.key_of(door, posted.headers, posted.query)
-        content = await body.read(receive, posted.headers, self._body_deadline)
-        taken = self._intake.take(door, posted._replace(body=content), key)
-        await self._intake.store(taken)
-        return taken
+    async def tell_what_may_be_sent(self, scope: Scope, send: Send) -> None:
+        """Answer an OPTIONS request at a door: a browser's preflight."""
+        await send_answer(send, self._intake.preflight(dict(scope["headers"])))
 
     def _head_of(self, scope: Scope) -> Posted:
-        client = scope.get("client")
+        client, headers = scope.get("client"), dict(scope["headers"])
         return Posted(
             method=scope["method"],
             path=scope["path"],
             query=_query_of(scope["query_string"]),
-            headers=dict(scope["headers"]),
+            headers=headers,
             body=b"",
             received_at=self._parts.clock.now(),
-            address=client[0] if client else "",
+            address=client_address(client[0] if client else "", headers.get(b"x-forwarded-for"), self._intake.proxies),
         )
 
 

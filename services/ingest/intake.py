@@ -16,20 +16,26 @@ import structlog
 from services.contracts.errors import Fatal, PovodError, Rejected
 from services.contracts.normalise import Reception, valid_traceparent
 from services.ingest.admission import InFlight, RateLimit
+from services.ingest.answers import refusal
+from services.ingest.bots import is_bot
+from services.ingest.cors import answer_headers, check_origin, preflight_headers
 from services.ingest.credentials import secret_of
 from services.ingest.dead_letters import bury
 from services.ingest.doors.port import Answer, Door, Parcel, Posted
+from services.ingest.identity import is_signed
 from services.ingest.judge import Judge, Judged
 from services.ingest.keys import WriteKey
 from services.ingest.parts import IngestParts
+from services.ingest.peers import networks_of
+from services.ingest.recent import Recent
 from services.ingest.refusals import RequestRefused, refusal_of
+from services.ingest.tally import count, count_refused
 from services.ingest.uuid7 import new_uuid7
-from services.runtime.telemetry.metrics import INGEST_EVENTS, INGEST_IN_FLIGHT, INGEST_SECONDS
+from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT, INGEST_SECONDS
 
 TOPIC = "povod.events"
 KEY_PARAMETER = "writeKey"
 """The query's parameter that names a key, for clients that can't send a header (`navigator.sendBeacon`)."""
-_VERDICTS = ("accepted", "duplicate_in_request", "rejected")
 _log = structlog.get_logger()
 
 
@@ -42,13 +48,19 @@ class Taken(NamedTuple):
 
 
 class Intake:
-    """Takes requests in. One for a process; `in_flight` counts the bytes of requests that are not answered yet."""
+    """Takes requests in. One for a process.
+
+    `in_flight` counts the bytes of requests that are not answered yet, `recent` keeps what arrived of late for who wants to look,
+    `proxies` are those whose word on a client's address is believed.
+    """
 
     def __init__(self, parts: IngestParts) -> None:
         self._parts = parts
         self._judge = Judge(parts.catalogue, parts.settings.max_event)
         self._rate = RateLimit(parts.settings.rate)
         self.in_flight = InFlight(parts.settings.max_in_flight)
+        self.recent = Recent()
+        self.proxies = networks_of(parts.settings.trusted_proxies)
 
     def key_of(self, door: Door, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> WriteKey | None:
         """Return whose request this is, before its body is read; None where only the body may say.
@@ -66,8 +78,10 @@ class Intake:
         parcel = door.read(posted)
         if key is None:
             key = self._admitted(parcel.key or posted.query.get(KEY_PARAMETER, ""))
+        if key.origins:
+            check_origin(key, posted.headers.get(b"origin"))
         self._check(parcel)
-        self._rate.charge(key.name, len(parcel.items), monotonic())
+        self._rate.charge(key.name, len(parcel.items), monotonic(), key.rate)
         return Taken(posted, key, self._judge.judge(parcel.items, self._reception(key, posted)))
 
     def store(self, taken: Taken) -> Awaitable[None]:
@@ -78,11 +92,22 @@ class Intake:
         return self._parts.log.append(TOPIC, judged.records + judged.merges if judged.merges else judged.records)
 
     def answer(self, door: Door, taken: Taken) -> Answer:
-        """Count a stored request and have its door word the answer."""
-        for verdict, count in zip(_VERDICTS, taken.judged.counts, strict=True):
-            if count:
-                self._parts.metrics.add(INGEST_EVENTS, count, key=taken.key.name, verdict=verdict)
-        return door.accept(taken.posted, taken.judged)
+        """Count a stored request and have its door word the answer, for web pages too."""
+        count(self._parts.metrics, taken.key.name, door.name, taken.judged)
+        self.recent.note(taken.key.name, door.name, taken.posted, taken.judged)
+        return self._for_pages(door.accept(taken.posted, taken.judged), taken.posted, taken.key)
+
+    def refusal(self, door: Door, posted: Posted, key: WriteKey | None, error: BaseException) -> tuple[RequestRefused, Answer]:
+        """Return why a request is refused and its door's words for it; `key` as far as it is known."""
+        why = refused(error)
+        name = "" if key is None else key.name
+        count_refused(self._parts.metrics, name, door.name, why.code)
+        self.recent.note_refused(name, door.name, posted.received_at, why)
+        return why, self._for_pages(door.refuse(posted, why) or refusal(why), posted, key)
+
+    def preflight(self, headers: Mapping[bytes, bytes]) -> Answer:
+        """Return the answer to a browser that asks what it may send."""
+        return Answer(204, b"text/plain", b"", preflight_headers(headers, self._parts.keys.allows_origin))
 
     def note_end(self, status: int, seconds: float) -> None:
         """Note that a request was answered."""
@@ -92,11 +117,16 @@ class Intake:
         """Bring the gauges up to date; called before they are read, since a request has no time for it."""
         self._parts.metrics.set(INGEST_IN_FLIGHT, self.in_flight.held)
 
+    def _for_pages(self, answer: Answer, posted: Posted, key: WriteKey | None) -> Answer:
+        if (origin := posted.headers.get(b"origin")) is None:
+            return answer
+        return answer._replace(headers=(*answer.headers, *answer_headers(origin, key, self._parts.keys.allows_origin)))
+
     def _admitted(self, secret: str) -> WriteKey:
         if not secret:
             raise RequestRefused("unauthorized", "send a write key: Authorization: Bearer KEY, or Basic with the key as user")
         key = self._parts.keys.find(secret)
-        self._rate.admit(key.name, monotonic())
+        self._rate.admit(key.name, monotonic(), key.rate)
         return key
 
     def _check(self, parcel: Parcel) -> None:
@@ -107,7 +137,15 @@ class Intake:
     def _reception(self, key: WriteKey, posted: Posted) -> Reception:
         given = posted.headers.get(b"traceparent")
         traceparent = None if given is None else valid_traceparent(given.decode("latin-1"))
-        return Reception(key.name, key.trusted, posted.received_at, partial(new_uuid7, posted.received_at), traceparent)
+        return Reception(
+            source=key.name,
+            trusted=key.trusted,
+            received_at=posted.received_at,
+            new_id=partial(new_uuid7, posted.received_at),
+            traceparent=traceparent,
+            bot=key.scope == "browser" and is_bot(posted.headers.get(b"user-agent")),
+            is_signed=None if key.identity is None else partial(is_signed, key.identity),
+        )
 
     async def _store_both(self, taken: Taken) -> None:
         """Append and bury at the same time: a log that does not answer is waited for once."""

@@ -11,12 +11,13 @@ from time import monotonic
 from types import MappingProxyType
 
 from services.contracts.errors import LogUnavailable
-from services.ingest.answers import refusal
 from services.ingest.body import Body
 from services.ingest.doors.port import Answer, Door, Posted
 from services.ingest.doors.registry import DOORS
-from services.ingest.intake import Intake, Taken, refused
+from services.ingest.intake import Intake, Taken
+from services.ingest.keys import WriteKey
 from services.ingest.parts import IngestParts
+from services.ingest.peers import client_address
 
 Headers = Sequence[tuple[bytes, bytes]]
 Reply = Callable[[Answer], None]
@@ -30,11 +31,15 @@ class WholeRequests:
         self.doors: Mapping[bytes, Door] = {path.encode(): door for path, door in DOORS.items()}
         self._parts = parts
         self._intake = intake
+        self._proxies = intake.proxies
 
     def take(self, target: bytes, address: str, headers: Headers, body: bytes, reply: Reply) -> None:
         """Take a request posted to one of `doors`; `reply` is called once, now or when it is stored."""
         door = self.doors[target]
-        posted = Posted("POST", target.decode("ascii"), _NO_QUERY, dict(headers), body, self._parts.clock.now(), address)
+        fields = dict(headers)
+        if self._proxies:
+            address = client_address(address, fields.get(b"x-forwarded-for"), self._proxies)
+        posted = Posted("POST", target.decode("ascii"), _NO_QUERY, fields, body, self._parts.clock.now(), address)
         request = _Request(self._intake, door, posted, reply, Body(self._parts.settings.max_body, self._intake.in_flight))
         request.begin()
 
@@ -42,7 +47,7 @@ class WholeRequests:
 class _Request:
     """One request between its last byte and its answer."""
 
-    __slots__ = ("_began", "_body", "_door", "_intake", "_posted", "_reply")
+    __slots__ = ("_began", "_body", "_door", "_intake", "_key", "_posted", "_reply")
 
     def __init__(self, intake: Intake, door: Door, posted: Posted, reply: Reply, body: Body) -> None:
         self._intake = intake
@@ -51,12 +56,13 @@ class _Request:
         self._reply = reply
         self._body = body
         self._began = monotonic()
+        self._key: WriteKey | None = None
 
     def begin(self) -> None:
         """Judge and append it."""
         posted = self._posted
         try:
-            key = self._intake.key_of(self._door, posted.headers, posted.query)
+            self._key = key = self._intake.key_of(self._door, posted.headers, posted.query)
             content = self._body.unpack(posted.body, posted.headers)
             taken = self._intake.take(self._door, posted if content is posted.body else posted._replace(body=content), key)
             storing = asyncio.ensure_future(self._intake.store(taken))
@@ -78,8 +84,8 @@ class _Request:
             self._answer(answer)
 
     def _refuse(self, error: BaseException) -> None:
-        why = refused(error)
-        self._answer(self._door.refuse(self._posted, why) or refusal(why))
+        _, answer = self._intake.refusal(self._door, self._posted, self._key, error)
+        self._answer(answer)
 
     def _answer(self, answer: Answer) -> None:
         self._body.release()
