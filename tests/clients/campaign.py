@@ -1,0 +1,153 @@
+"""The campaign: every client plays every scenario against one Povod, then everything is read back once; tests only look at the findings."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from services.runtime.database import Database
+from tests.clients import evidence
+from tests.clients.catalogue import CALM, FAULTY, KILLED, Client, Scenario
+from tests.clients.certificate import make_certificate, tls_front
+from tests.clients.driving import Driver, Told, browser_driver, driver_of
+from tests.clients.evidence import Evidence
+from tests.clients.proxy import Proxy
+from tests.kill.engines import Engine, free_port, kafka_engine, povod
+from tests.kill.fleet import Fleet
+from tests.kill.rounds import wait_until_ready
+
+AT_ONCE = 6
+"""Scenarios that are played at the same time on a calm day: as many as two cores bear."""
+SETTLING_SECONDS = 90
+KILLS = 2
+
+
+class Played(NamedTuple):
+    """One client's scenario: `began` and `ended` by the right clock, `unmet` the faults that its requests never met."""
+
+    began: datetime
+    ended: datetime
+    told: Told
+    unmet: int
+
+
+class Findings(NamedTuple):
+    """What the campaign found."""
+
+    played: dict[tuple[str, str], Played]
+    evidence: Evidence
+    kills: int
+
+
+def prefix_of(client: Client, scenario: Scenario) -> str:
+    """Return what begins the id of every customer of a scenario."""
+    return f"{client.name}.{scenario.name}"
+
+
+class Campaign:
+    """The drivers and the way from them to ingest."""
+
+    def __init__(self, engine: Engine, keys: dict[str, str], drivers: dict[str, Driver], certificate: ssl.SSLContext) -> None:
+        self._keys = keys
+        self._port = int(engine.base_url.rpartition(":")[2])
+        self._drivers = drivers
+        self._certificate = certificate
+        self._proxies: list[Proxy] = []
+        self.played: dict[tuple[str, str], Played] = {}
+
+    async def calm(self, clients: Iterable[Client]) -> None:
+        """Play what needs a healthy server, clients side by side, the scenarios of each in turn."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def all_of(client: Client) -> None:
+            for scenario in (CALM, *(fault for fault in FAULTY if fault.name in client.endures)):
+                async with gate:
+                    await self._play(client, scenario)
+
+        await asyncio.gather(*map(all_of, clients))
+
+    async def storm(self, clients: Iterable[Client], fleet: Fleet) -> None:
+        """Have all clients speak at once while ingest is killed and comes back, again and again."""
+        playing = asyncio.gather(*(self._play(client, KILLED) for client in clients))
+        for _ in range(KILLS):
+            await asyncio.sleep(1.5)
+            await asyncio.to_thread(fleet.kill, "ingest")
+            await asyncio.sleep(0.5)
+            fleet.start("ingest")
+        await playing
+
+    async def close(self) -> None:
+        """Close the proxies; pages may still have been sending."""
+        await asyncio.gather(*(proxy.stop() for proxy in self._proxies))
+
+    async def _play(self, client: Client, scenario: Scenario) -> None:
+        proxy = Proxy(self._port, scenario.faults, self._certificate if client.driver == "drive_track" else None)
+        await proxy.start()
+        self._proxies.append(proxy)
+        order = scenario._asdict() | {
+            "prefix": prefix_of(client, scenario),
+            "client": client.driver,
+            "host": proxy.url,
+            "key": self._keys["browser" if client.home == "browser" else "server"],
+            "skew": scenario.skew if client.corrects else 0,
+            "faults": len(scenario.faults),
+            **dict.fromkeys(client.options, True),
+        }
+        began = datetime.now(UTC)
+        told = await self._drivers[client.name].play(order)
+        self.played[client.name, scenario.name] = Played(began, datetime.now(UTC), told, proxy.left)
+
+    def expected(self) -> set[tuple[str, str]]:
+        """Return everything that clients consider sent: customer and mark."""
+        return {(customer, mark) for played in self.played.values() for mark, customer in played.told.sent.items()}
+
+
+async def run(clients: tuple[Client, ...], servers: dict[str, str], folder: Path) -> Findings:
+    """Start Povod, play everything, wait until all is decided, read it back."""
+    engine = await kafka_engine(folder, free_port(), servers)
+    pem = make_certificate(folder)
+    fleet = Fleet({"ingest": ("ingest",), "rules": ("rules",)}, engine.environment, folder)
+    database = Database(engine.environment["POVOD_DATABASE__URL"])
+    fleet.start_all()
+    try:
+        async with _drivers(clients, folder, pem) as drivers:
+            browser_key = json.loads(povod(engine.environment, "keys", "create", "page", "--browser", "--json"))["key"]
+            campaign = Campaign(engine, {"server": engine.write_key, "browser": browser_key}, drivers, tls_front(pem))
+            await wait_until_ready(engine.base_url)
+            await campaign.calm(clients)
+            await campaign.storm(clients, fleet)
+            await _settle(campaign, servers["POVOD_TEST_KAFKA"], database)
+        await campaign.close()
+        return Findings(campaign.played, await evidence.gather(servers["POVOD_TEST_KAFKA"], database), fleet.kills)
+    finally:
+        await database.close()
+        await asyncio.to_thread(fleet.stop_all)
+
+
+@asynccontextmanager
+async def _drivers(clients: tuple[Client, ...], folder: Path, ca_bundle: Path) -> AsyncIterator[dict[str, Driver]]:
+    """Yield the clients' drivers; all pages have one."""
+    pages = browser_driver(folder) if any(client.home == "browser" for client in clients) else None
+    drivers = {
+        client.name: pages if pages is not None and client.home == "browser" else driver_of(client, folder, ca_bundle) for client in clients
+    }
+    async with AsyncExitStack() as stack:
+        for driver in set(drivers.values()):
+            stack.push_async_callback(driver.close)
+        yield drivers
+
+
+async def _settle(campaign: Campaign, bootstrap: str, database: Database) -> None:
+    """Wait until everything sent is decided, and until nothing more lies on the topic; tests say what is missing after that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SETTLING_SECONDS):
+            while not campaign.expected() <= set(await evidence.decided(database)):  # noqa: ASYNC110 - another process's state can only be asked for
+                await asyncio.sleep(0.5)
+    async with asyncio.timeout(SETTLING_SECONDS):
+        while not await evidence.is_all_read(bootstrap, database):  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.2)
