@@ -5,20 +5,16 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from services.contracts.catalogue import Catalogue
 from services.contracts.codec import EVENT_HEADERS, TRACEPARENT, encode_event, key_of
 from services.contracts.errors import InvalidEvent
 from services.contracts.events import Event
-from services.contracts.ids import CustomerId, EventId
 from services.contracts.incoming import Incoming, Item, Unreadable
+from services.contracts.merges import merge_of
 from services.contracts.normalise import Normalised, Reception, normalise
 from services.runtime.eventlog.port import OutgoingRecord
 
-IDENTIFYING = frozenset({"customer.identified", "customer.registered"})
-"""Types by which an anonymous visitor becomes a customer."""
-MERGE = "povod.merge"
 Status = Literal["accepted", "duplicate_in_request", "rejected"]
 _LONGEST_REASON = 500
 _LONGEST_KEY = 255
@@ -90,8 +86,8 @@ class Judge:
             judged.results.append(_acceptance(index, found, seen))
             if judged.results[-1].status == "accepted":
                 judged.records.append(_record(found.event, value))
-                if found.event.anonymousid is not UNSET and found.event.type in IDENTIFYING:
-                    judged.merges.append(_merge(found.event, found.event.anonymousid))
+                if (merge := merge_of(found.event)) is not None:
+                    judged.merges.append(_record(merge, encode_event(merge)))
         return judged
 
     def _reject(self, item: Item, error: InvalidEvent) -> Reject:
@@ -114,14 +110,6 @@ def _acceptance(index: int, found: Normalised, seen: set[tuple[str, str, str]]) 
     status: Status = "duplicate_in_request" if identity in seen else "accepted"
     seen.add(identity)
     return Result(index=index, status=status, id=event.id, generated=generated, hashed=hashed, clamped=clamped)
-
-
-def _merge(event: Event, anonymous: str) -> OutgoingRecord:
-    """Return what tells the anonymous visitor's document whose it is: an input of its own, on the visitor's partition."""
-    merge = msgspec.structs.replace(
-        event, id=EventId(f"merge:{event.id}"), type=MERGE, subject=CustomerId(anonymous), data={"into": event.subject}, anonymousid=UNSET
-    )
-    return _record(merge, encode_event(merge))
 
 
 def _record(event: Event, value: bytes) -> OutgoingRecord:

@@ -6,11 +6,11 @@ from msgspec import UNSET
 
 from services.contracts.events import Event
 from services.contracts.ids import Channel, MessageId
+from services.contracts.merges import MERGE
 from services.contracts.messages import Recall
 from services.rules.core.absorbing import apply_merged, write_consent
 from services.rules.core.document import SCHEMA_VERSION, Preference
 from services.rules.core.effects import Publish
-from services.rules.core.forwarding import MERGE
 from services.rules.core.merging import MERGED, apply_merge
 from services.rules.core.outcomes import apply_consent
 from services.rules.core.turn import Turn

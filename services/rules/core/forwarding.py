@@ -13,11 +13,10 @@ from msgspec import UNSET
 from services.contracts.errors import InvalidEvent
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId
+from services.contracts.merges import MERGE
 from services.rules.core.document import CustomerDocument, RefusedMerge
 from services.rules.core.effects import Forward, Outcome
 
-MERGE = "povod.merge"
-"""Makes its subject the customer `into`; decided by its subject's document, marked or not."""
 MAX_HOPS = 50
 """Customers that an event may pass; beyond that it is a dead letter."""
 CYCLE = "cycle"
