@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from bench import ingest, rules, whole_path
+from bench import doors, ingest, rules, whole_path
 from bench.figures import CannotMeasureError, Figure, Missing, save
 
 
@@ -17,6 +17,10 @@ def groups(seconds: float, rounds: int) -> dict[str, Callable[[], Iterator[Figur
     return {
         "ingest-batches": lambda: ingest.batches(seconds, rounds),
         "ingest-singles": lambda: ingest.singles(seconds, rounds),
+        "ingest-segment": lambda: doors.segment(seconds, rounds),
+        "ingest-latency": lambda: doors.latency(seconds, rounds),
+        "ingest-idle": doors.idle,
+        "ingest-attacked": lambda: doors.under_attack(seconds, rounds),
         "rules": lambda: rules.figures(seconds, rounds),
         "whole-path": lambda: whole_path.figures(rounds),
     }

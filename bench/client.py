@@ -1,10 +1,15 @@
-"""A plain HTTP/1.1 client over raw connections, for machines without wrk: `python -m bench.client URL CONNECTIONS SECONDS`."""
+"""A plain HTTP/1.1 client over raw connections: `python -m bench.client URL CONNECTIONS SECONDS [RATE]`.
+
+Without a rate it posts as fast as answers come, for machines without wrk. With one it posts so many requests a second whatever the
+answers do, and a latency begins when its request was due, not when the one before was done with: waiting in line is part of it.
+"""
 
 import asyncio
 import json
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,12 +36,24 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
     return head.startswith(SUCCESS)
 
 
-async def connection(url: str, requests: list[bytes], first: int, ends_at: float) -> tuple[list[float], int]:
+async def due_times(first: float, every: float, ends_at: float) -> AsyncIterator[float]:
+    """Give the moments at which a connection's requests are due, each when it has come; without `every`, now and now again."""
+    due = first
+    while (now := time.monotonic()) < ends_at:
+        if not every:
+            due = now
+        elif due > now:
+            await asyncio.sleep(due - now)
+        yield due
+        due += every
+
+
+async def connection(url: str, requests: list[bytes], number: int, due: AsyncIterator[float]) -> tuple[list[float], int]:
     """Post over one connection until the time is up; return the latencies and how many answers were no success."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    latencies, refused, n = [], 0, first
-    while (began := time.monotonic()) < ends_at:
+    latencies, refused, n = [], 0, number * 7
+    async for began in due:
         refused += not await exchange(reader, writer, requests[n % len(requests)])
         latencies.append(time.monotonic() - began)
         n += 1
@@ -44,11 +61,13 @@ async def connection(url: str, requests: list[bytes], first: int, ends_at: float
     return latencies, refused
 
 
-async def run(url: str, connections: int, seconds: float) -> dict[str, float]:
+async def run(url: str, connections: int, seconds: float, rate: float = 0) -> dict[str, float]:
     """Post over all connections; return what was seen."""
     requests = requests_of(urlsplit(url).netloc)
     began = time.monotonic()
-    results = await asyncio.gather(*(connection(url, requests, n * 7, began + seconds) for n in range(connections)))
+    every = connections / rate if rate else 0
+    due = (due_times(began + n * every / connections, every, began + seconds) for n in range(connections))
+    results = await asyncio.gather(*(connection(url, requests, n, each) for n, each in enumerate(due)))
     took = time.monotonic() - began
     latencies = sorted(latency for each, _ in results for latency in each)
     return {
@@ -62,4 +81,4 @@ async def run(url: str, connections: int, seconds: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))))
+    print(json.dumps(asyncio.run(run(sys.argv[1], int(sys.argv[2]), *map(float, sys.argv[3:])))))

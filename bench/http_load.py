@@ -45,9 +45,9 @@ def write_bodies(folder: Path, bodies: Iterable[bytes]) -> int:
     return count
 
 
-def post(load: Load, seconds: float) -> Posted:
-    """Post for that long, as fast as the answers come; raises `CannotMeasureError` on any answer that is no success."""
-    command = _wrk(load, seconds) if shutil.which("wrk") else _own(load, seconds)
+def post(load: Load, seconds: float, rate: float = 0) -> Posted:
+    """Post for that long, as fast as the answers come or at a fixed rate; raises `CannotMeasureError` on any answer that is no success."""
+    command = _wrk(load, seconds) if shutil.which("wrk") and not rate else _own(load, seconds, rate)
     path = "/" + load.url.split("/", 3)[3]
     environment = {"BENCH_BODIES": str(load.folder), "BENCH_COUNT": str(load.bodies), "BENCH_KEY": load.key, "BENCH_PATH": path}
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=seconds + 60)
@@ -64,5 +64,5 @@ def _wrk(load: Load, seconds: float) -> list[str]:
     return ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", script, load.url]
 
 
-def _own(load: Load, seconds: float) -> list[str]:
-    return [sys.executable, "-m", "bench.client", load.url, str(load.connections), str(seconds)]
+def _own(load: Load, seconds: float, rate: float) -> list[str]:
+    return [sys.executable, "-m", "bench.client", load.url, str(load.connections), str(seconds), str(rate)]

@@ -64,10 +64,17 @@ def singles(seconds: float, rounds: int) -> Iterator[Figure]:
 @contextmanager
 def running_ingest(servers: Stack) -> Iterator[str]:
     """Run `povod ingest` for the length of the block; give its address."""
+    with ingest_process(servers):
+        yield servers.base_url
+
+
+@contextmanager
+def ingest_process(servers: Stack) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `povod ingest` for the length of the block; give its process."""
     output = servers.folder / "ingest.log"
     with running(povod("ingest"), servers.environment, output) as process:
         wait_until_ready(servers.base_url, process, output)
-        yield servers.base_url
+        yield process
 
 
 def acknowledged_rate(servers: Stack, url: str, seconds: float) -> float:
@@ -91,7 +98,12 @@ def bare_rate(kafka: str, seconds: float) -> float:
     return rate
 
 
-def _post(servers: Stack, base_url: str, bodies: Iterable[bytes], connections: int, seconds: float) -> Posted:
-    folder = servers.folder / f"bodies-{connections}"
+def load_of(servers: Stack, base_url: str, bodies: Iterable[bytes], connections: int, path: str = "/v1/events") -> Load:
+    """Return a load; its bodies are written once for each path and number of connections."""
+    folder = servers.folder / f"bodies-{path.replace('/', '-')}-{connections}"
     count = len(list(folder.iterdir())) if folder.exists() else write_bodies(folder, bodies)
-    return post(Load(f"{base_url}/v1/events", servers.key, folder, count, connections), seconds)
+    return Load(f"{base_url}{path}", servers.key, folder, count, connections)
+
+
+def _post(servers: Stack, base_url: str, bodies: Iterable[bytes], connections: int, seconds: float) -> Posted:
+    return post(load_of(servers, base_url, bodies, connections), seconds)

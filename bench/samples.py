@@ -65,3 +65,25 @@ def single_bodies(count: int) -> Iterator[bytes]:
     """Give that many request bodies of one event each."""
     for sample in samples(count):
         yield json.dumps(sample.posted, ensure_ascii=False).encode()
+
+
+def segment_bodies(count: int) -> Iterator[bytes]:
+    """Give that many request bodies of `BATCH` events each, the same events as Segment's clients would post them."""
+    for n in range(count):
+        batch = [_as_segment(sample.posted) for sample in samples(BATCH, n * BATCH)]
+        envelope = {"batch": batch, "sentAt": datetime.now(UTC).isoformat()}
+        yield json.dumps(envelope, ensure_ascii=False).encode()
+
+
+def _as_segment(posted: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "messageId": posted["id"],
+        "userId": posted["customer"],
+        "anonymousId": None,
+        "event": posted["type"],
+        "timestamp": posted["time"],
+        "properties": posted["data"],
+        "context": {"library": {"name": "analytics-python", "version": "2.4.0"}},
+        "integrations": {},
+    }

@@ -19,7 +19,7 @@ KEEP_ALIVE = timedelta(seconds=5)
 REQUEST_DEADLINE = timedelta(seconds=15)
 """Time in which a request must be whole, from its first byte or the connection's begin; longer than the door's own, which answers."""
 SHUTDOWN = timedelta(seconds=10)
-MAX_CONNECTIONS = 10_000
+MAX_CONNECTIONS = 15_000
 _BACKLOG = 2_048
 _COLLECTOR = (50_000, 20, 100)
 """Allocations until the youngest objects are looked at, and how often that is until older ones are."""
