@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from services.ingest.doors.cloudevents import CloudEventsDoor
 from services.ingest.doors.events import EventsDoor
 from services.ingest.doors.port import Door
+from services.ingest.doors.posthog import LEGACY_PATHS, V1_PATH, PostHogDoor, PostHogV1Door
+from services.ingest.doors.posthog_config import CONFIG_PREFIX, FLAGS_PATHS, PostHogConfigDoor, PostHogFlagsDoor
 
 
 def _both_ways(paths: Mapping[str, Door]) -> Mapping[str, Door]:
@@ -12,9 +15,17 @@ def _both_ways(paths: Mapping[str, Door]) -> Mapping[str, Door]:
     return MappingProxyType({each: door for path, door in paths.items() for each in (path, f"{path}/")})
 
 
-DOORS: Mapping[str, Door] = _both_ways({"/v1/events": EventsDoor()})
+DOORS: Mapping[str, Door] = _both_ways(
+    {
+        "/v1/events": EventsDoor(),
+        "/cloudevents": CloudEventsDoor(),
+        V1_PATH: PostHogV1Door(),
+        **dict.fromkeys(LEGACY_PATHS, PostHogDoor()),
+        **dict.fromkeys(FLAGS_PATHS, PostHogFlagsDoor()),
+    }
+)
 """Doors at exact paths, for POST."""
-PREFIXES: Sequence[tuple[str, Door]] = ()
+PREFIXES: Sequence[tuple[str, Door]] = ((CONFIG_PREFIX, PostHogConfigDoor()),)
 """Doors at everything below a path, for any method; the first that fits is taken."""
 
 
