@@ -54,12 +54,13 @@ class Aliases:
         self._entries: dict[str, _Entry] = {}
         for vocabulary in vocabularies:
             for name, target in vocabulary.names.items():
-                alias = Alias(target) if isinstance(target, str) else target
-                self._entries.setdefault(_folded(name), _Entry(alias, vocabulary.product))
+                entry = _Entry(Alias(target) if isinstance(target, str) else target, vocabulary.product)
+                entry = self._entries.setdefault(_folded(name), entry)
+                self._entries.setdefault(name, entry)
 
     def translate(self, name: str, data: Any) -> tuple[str, Any]:
         """Return our type and `data` with our names; both as they are where the name is not known, `data` where it is no object."""
-        entry = self._entries.get(_folded(name))
+        entry = self._entries.get(name) or self._entries.get(_folded(name))
         if entry is None:
             return name, data
         return entry.alias.type, _translated(data, entry) if data and isinstance(data, dict) else data

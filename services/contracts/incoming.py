@@ -30,7 +30,8 @@ LARGEST_INTEGER = 2**63 - 1
 _LONGEST_INTEGER = len(str(-LARGEST_INTEGER))
 _GIANT = re.compile(r"(?<!\d)\d{1000}", re.ASCII)
 """Only such an integer needs a look at every integer of the request: Python refuses to read one of 4300 digits."""
-_NUL = b"\\u0000"
+NUL = b"\\u0000"
+"""A NUL as JSON writes it: strict readers let it pass, so a body with it is not for them."""
 
 Key = Annotated[str, Meta(max_length=MAX_KEY)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=LARGEST_INTEGER)]
@@ -86,7 +87,7 @@ def read_items(body: bytes) -> Sequence[Item]:
 
     Raises `InvalidEvent` (`invalid_json`) where the body is no JSON at all, or neither an object nor an array.
     """
-    if _NUL not in body:
+    if NUL not in body:
         try:
             return _many.decode(body) if body[:1] == b"[" else _unwrap(_one.decode(body))
         except (msgspec.MsgspecError, RecursionError, ValueError):

@@ -1,13 +1,16 @@
 """Which door stands at which path."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
+from services.contracts.aliases import load_aliases
 from services.ingest.doors.cloudevents import CloudEventsDoor
 from services.ingest.doors.events import EventsDoor
 from services.ingest.doors.port import Door
 from services.ingest.doors.posthog import LEGACY_PATHS, V1_PATH, PostHogDoor, PostHogV1Door
 from services.ingest.doors.posthog_config import CONFIG_PREFIX, FLAGS_PATHS, PostHogConfigDoor, PostHogFlagsDoor
+from services.ingest.doors.segment import KINDS, METRICS_PATH, MetricsDoor, SegmentDoor
 
 
 def _both_ways(paths: Mapping[str, Door]) -> Mapping[str, Door]:
@@ -22,6 +25,8 @@ DOORS: Mapping[str, Door] = _both_ways(
         V1_PATH: PostHogV1Door(),
         **dict.fromkeys(LEGACY_PATHS, PostHogDoor()),
         **dict.fromkeys(FLAGS_PATHS, PostHogFlagsDoor()),
+        **dict.fromkeys(KINDS, SegmentDoor(partial(load_aliases, "segment", "b2b"))),
+        METRICS_PATH: MetricsDoor(),
     }
 )
 """Doors at exact paths, for POST."""
