@@ -1,6 +1,7 @@
 """A request's body: read under a byte limit and a deadline, unpacked under the same limit. No Content-Type is asked for.
 
-SDKs send `text/plain`, gzip labelled as a form, and gzip without a label; so gzip is known by its header or by its magic.
+SDKs send `text/plain`, gzip labelled as a form, and gzip without a label; so gzip is known by its header or by its magic. Deflate (zlib's
+format, RFC 1950, as RFC 9110 has it) needs its label.
 """
 
 import asyncio
@@ -78,10 +79,13 @@ class Body:
         self._held += more
 
     def _unpack(self, packed: bytes, encoding: bytes) -> bytes:
-        if not packed.startswith(_GZIP_MAGIC):
+        if packed.startswith(_GZIP_MAGIC):
+            body = inflate(packed, self._limit)
+        elif encoding.strip().lower() == b"deflate" and _is_zlib(packed):
+            body = inflate(packed, self._limit, zlib.MAX_WBITS)
+        else:
             _check_encoding(encoding)
             return packed
-        body = inflate(packed, self._limit)
         self._hold(len(body), len(body))
         return body
 
@@ -93,25 +97,33 @@ def _check_declared(length: bytes | None, limit: int) -> None:
 
 def _check_encoding(encoding: bytes) -> None:
     """A body that is labelled gzip and is none is taken as it is: proxies unpack and leave the label."""
-    if encoding.strip().lower() not in {b"", b"identity", b"gzip", b"x-gzip"}:
-        raise RequestRefused("unsupported_encoding", "send the body as it is, or packed with gzip")
+    if encoding.strip().lower() not in {b"", b"identity", b"gzip", b"x-gzip", b"deflate"}:
+        raise RequestRefused("unsupported_encoding", "send the body as it is, or packed with gzip or deflate")
 
 
-def inflate(packed: bytes, limit: int) -> bytes:
-    """Unpack gzip (RFC 1952, several members too) up to `limit` bytes; raises `RequestRefused` beyond that and on broken input."""
+def _is_zlib(packed: bytes) -> bool:
+    """Say whether this begins with zlib's two bytes, which no JSON does (RFC 1950, 2.2)."""
+    return len(packed) > 1 and packed[0] & 0x0F == zlib.DEFLATED and (packed[0] << 8 | packed[1]) % 31 == 0
+
+
+def inflate(packed: bytes, limit: int, window: int = _GZIP) -> bytes:
+    """Unpack gzip (RFC 1952, several members too) up to `limit` bytes; raises `RequestRefused` beyond that and on broken input.
+
+    `window` is zlib's `wbits`: another format of the same bytes.
+    """
     parts: list[bytes] = []
     size = 0
     while packed:
-        unpacker = zlib.decompressobj(_GZIP)
+        unpacker = zlib.decompressobj(window)
         try:
             parts.append(unpacker.decompress(packed, limit - size + 1))
         except zlib.error as error:
-            raise RequestRefused("invalid_gzip", f"the body is no gzip: {error}") from error
+            raise RequestRefused("invalid_gzip", f"the body can't be unpacked: {error}") from error
         size += len(parts[-1])
         if size > limit:
             raise too_large(limit)
         if not unpacker.eof:
-            raise RequestRefused("invalid_gzip", "the gzip body ends too early")
+            raise RequestRefused("invalid_gzip", "the packed body ends too early")
         packed = unpacker.unused_data if unpacker.unused_data.startswith(_GZIP_MAGIC) else b""
     return b"".join(parts)
 

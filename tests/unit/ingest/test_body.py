@@ -99,6 +99,16 @@ async def test_a_wrong_label_does_no_harm() -> None:
     assert await _refusal(Client(b"{}"), content_encoding=b"br") == "unsupported_encoding"
 
 
+async def test_deflate_needs_its_label() -> None:
+    """A body in zlib's format is unpacked where it is labelled so, under the same limit; broken, it is refused; unpacked, taken."""
+    packed = zlib.compress(b"events")
+    assert await _read(Client(packed), content_encoding=b"deflate") == b"events"
+    assert await _read(Client(packed)) == packed
+    assert await _read(Client(b"{}"), content_encoding=b"Deflate") == b"{}"
+    assert await _refusal(Client(packed[:-3]), content_encoding=b"deflate") == "invalid_gzip"
+    assert await _refusal(Client(zlib.compress(b"0" * 1_000_000)), content_encoding=b"deflate", limit=20_000) == "payload_too_large"
+
+
 async def test_a_bomb_is_not_unpacked() -> None:
     """Ten megabytes of zeros in ten kilobytes are refused at the limit."""
     assert await _refusal(Client(gzip.compress(b"\0" * 10_000_000)), limit=20_000) == "payload_too_large"
