@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TextIO
 import msgspec
 import yaml
 
+from services.contracts.addresses import DEFAULT_REGION, with_clean_addresses
 from services.contracts.codec import as_utc
 from services.contracts.columns import Columns, EventMap, MappedRow, TimeColumn, TypeColumn, close_to, zone_of
 from services.contracts.errors import InvalidMap, Rejected
@@ -70,9 +71,10 @@ def parse_map(content: str, name: str = "map.yaml") -> EventMap:
     return event_map
 
 
-def read_files(paths: Sequence[Path], event_map: EventMap | None = None) -> Reading:
+def read_files(paths: Sequence[Path], event_map: EventMap | None = None, *, phone_region: str = DEFAULT_REGION) -> Reading:
     """Read files (CSV through the map, `.ndjson` and `.jsonl` as they are) into one list by time.
 
+    Addresses get the form that ingest gives them; `phone_region` is the country of numbers without a code.
     Raises `InvalidMap` where a CSV has no map or lacks a column of it, `Rejected` (`code="unreadable_file"`) where a file can't be read.
     """
     events: list[Event] = []
@@ -81,7 +83,10 @@ def read_files(paths: Sequence[Path], event_map: EventMap | None = None) -> Read
         try:
             with _open(path) as file:
                 for row in _rows(file, path.name, event_map):
-                    (bad_rows if isinstance(row, BadRow) else events).append(row)  # type: ignore[arg-type]
+                    if isinstance(row, BadRow):
+                        bad_rows.append(row)
+                    else:
+                        events.append(with_clean_addresses(row, phone_region))
         except (OSError, EOFError) as error:
             raise Rejected(f"{path}: can't be read: {error}", code="unreadable_file") from error
     events.sort(key=attrgetter("time"))

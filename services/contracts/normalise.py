@@ -12,6 +12,7 @@ The rules, each with its test:
 * `source` is the write key's name, unless a server key names another; only a server key may post historical events
 * types that Povod publishes itself (`message.*`, `povod.*`) are refused
 * an invalid `traceparent` is dropped, as W3C Trace Context wants it
+* e-mail addresses and phone numbers of identifying events get one form; what is none is left out with a warning
 """
 
 import hashlib
@@ -23,12 +24,14 @@ from typing import Any, NamedTuple, NoReturn
 
 from msgspec import UNSET, UnsetType
 
+from services.contracts.addresses import DEFAULT_REGION, clean_addresses
 from services.contracts.errors import InvalidEvent
 from services.contracts.event_times import corrected, moment_of, read_time, within
 from services.contracts.events import RESERVED_PREFIXES, Event
 from services.contracts.hygiene import clean_object, pointer_of
 from services.contracts.ids import CustomerId, EventId
 from services.contracts.incoming import Incoming, Item
+from services.contracts.merges import IDENTIFYING
 from services.contracts.trace import parse_traceparent
 
 MAX_CUSTOMER = 255
@@ -45,7 +48,7 @@ class Reception(NamedTuple):
 
     `source` is the write key's name; `trusted` a server key, which may name another source and post historical events. `bot`: a program
     sent it that is known to be no customer. `is_signed`, where it must be proved whom an event speaks for: says whether a customer id and
-    a signature belong together.
+    a signature belong together. `phone_region`: the country of phone numbers without a code, where an event names none.
     """
 
     source: str
@@ -55,15 +58,17 @@ class Reception(NamedTuple):
     traceparent: str | None = None
     bot: bool = False
     is_signed: Callable[[str, str | None], bool] | None = None
+    phone_region: str = DEFAULT_REGION
 
 
 class Normalised(NamedTuple):
-    """An event fit for the log, and what was done to it that its sender should know."""
+    """An event fit for the log, and what was done to it that its sender should know: `warnings` say what was left out."""
 
     event: Event
     generated: bool = False
     hashed: bool = False
     clamped: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def normalise(item: Item, reception: Reception) -> Normalised:
@@ -79,6 +84,7 @@ def normalise(item: Item, reception: Reception) -> Normalised:
     time = stated if incoming.sent_at is None or incoming.time is None else corrected(stated, incoming.sent_at, reception.received_at)
     kept = within(time, reception.received_at, historical=historical)
     hashed = len(given) > MAX_ID
+    data, warnings = _identifying_data(incoming.data, reception.phone_region) if event_type in IDENTIFYING else (incoming.data or {}, ())
     return Normalised(
         Event(
             id=EventId(_hash(given) if hashed else given or reception.new_id()),
@@ -87,7 +93,7 @@ def normalise(item: Item, reception: Reception) -> Normalised:
             subject=CustomerId(customer),
             time=kept,
             receivedtime=reception.received_at,
-            data=incoming.data or {},
+            data=data,
             historical=historical,
             traceparent=reception.traceparent
             if incoming.traceparent is None
@@ -99,12 +105,18 @@ def normalise(item: Item, reception: Reception) -> Normalised:
         generated=not given,
         hashed=hashed,
         clamped=kept is not time,
+        warnings=warnings,
     )
 
 
 def valid_traceparent(text: str | None) -> str | None:
     """Return a W3C `traceparent` that can be carried on, else None (https://www.w3.org/TR/trace-context/)."""
     return text if parse_traceparent(text) else None
+
+
+def _identifying_data(given: dict[str, Any] | None, region: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    data, warnings = clean_addresses(given or {}, region)
+    return data, tuple(warnings)
 
 
 def _admit(raw: Any) -> Incoming:

@@ -145,6 +145,7 @@ class Intake:
             traceparent=traceparent,
             bot=key.scope == "browser" and is_bot(posted.headers.get(b"user-agent")),
             is_signed=None if key.identity is None else partial(is_signed, key.identity),
+            phone_region=self._parts.settings.phone_region,
         )
 
     async def _store_both(self, taken: Taken) -> None:

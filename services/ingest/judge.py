@@ -24,7 +24,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     """What became of the event at `index` (from 0) of the request.
 
     `generated`: it had no id and got this one, so a repeat of it would count again. `hashed`: its id was over 100 characters, this is
-    its SHA-256. `clamped`: its time was moved to the nearest allowed. `code`, `message` and `pointer` (RFC 6901) say why it was rejected.
+    its SHA-256. `clamped`: its time was moved to the nearest allowed. `warnings`: what was left out of it (an address that is none).
+    `code`, `message` and `pointer` (RFC 6901) say why it was rejected.
     """
 
     index: int
@@ -33,6 +34,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     generated: bool = False
     hashed: bool = False
     clamped: bool = False
+    warnings: tuple[str, ...] = ()
     code: str | None = None
     message: str | None = None
     pointer: str | None = None
@@ -105,11 +107,11 @@ class Judge:
 
 def _acceptance(index: int, found: Normalised, seen: set[tuple[str, str, str]]) -> Result:
     """Return the result of a good event; the same id of the same source and customer again is a duplicate."""
-    event, generated, hashed, clamped = found
+    event, generated, hashed, clamped, warnings = found
     identity = (event.subject, event.source, event.id)
     status: Status = "duplicate_in_request" if identity in seen else "accepted"
     seen.add(identity)
-    return Result(index=index, status=status, id=event.id, generated=generated, hashed=hashed, clamped=clamped)
+    return Result(index=index, status=status, id=event.id, generated=generated, hashed=hashed, clamped=clamped, warnings=warnings)
 
 
 def _record(event: Event, value: bytes) -> OutgoingRecord:

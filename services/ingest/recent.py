@@ -160,7 +160,7 @@ def _one(key: str, noted: _Noted, result: Result, event: Mapping[str, Any]) -> S
         message=result.message,
         pointer=result.pointer,
         notes=[name for name in _NOTES if getattr(result, name)],
-        warnings=list(getattr(result, "warnings", ())),
+        warnings=list(result.warnings),
     )
 
 
