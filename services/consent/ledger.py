@@ -22,6 +22,8 @@ from services.runtime.texts import storable
 
 ALL_TOPICS = "all"
 """The topic of a statement about a whole channel."""
+ALL_CHANNELS = Channel("all")
+"""The channel of a statement about all of them."""
 EVENT_TYPE = "povod.consent"
 EVENT_SOURCE = "povod/consent"
 _APPEND = BulkStatement(

@@ -6,7 +6,7 @@ from services.consent import ledger
 from services.consent.claims import UnsubscribeClaim
 from services.consent.ledger import ConsentEntry, ConsentState
 from services.consent.locks import lock_for_changes
-from services.runtime import event_outbox
+from services.consent.statements import Proof, state
 from services.runtime.database import Database
 
 
@@ -19,9 +19,7 @@ async def unsubscribe(database: Database, claim: UnsubscribeClaim, now: datetime
     """
     async with database.transaction() as connection:
         await lock_for_changes(connection, [claim.customer])
-        stated = (await ledger.states_of(connection, [claim.customer])).get(claim.customer, {}).get((claim.channel, claim.topic))
-        stated_at = now if stated is None else max(now, stated.stated_at)
-        entry = ConsentEntry(claim.customer, claim.channel, ConsentState.UNSUBSCRIBED, stated_at, source, evidence, claim.topic)
-        await ledger.record(connection, [entry], now)
-        await event_outbox.put(connection, [ledger.event_of(entry, now)])
+        before = (await ledger.states_of(connection, [claim.customer])).get(claim.customer, {})
+        said = {(claim.channel, claim.topic): ConsentState.UNSUBSCRIBED}
+        (entry,) = await state(connection, claim.customer, said, before, Proof(now, source, evidence))
     return entry

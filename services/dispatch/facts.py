@@ -1,7 +1,8 @@
 """What stands against messages, read under the consent lock of their customers and addresses.
 
 An unsubscribe from a whole channel (or from all) stops every message on it, of whatever kind; one of the topic `marketing` leaves service
-messages alone. A suppressed address gets nothing.
+messages alone, and so does one of a topic of the shop's own, which stops the messages that carry it as a tag. A suppressed address gets
+nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.consent import ledger, locks, suppressions
-from services.consent.ledger import ALL_TOPICS, Consent, ConsentState
+from services.consent.ledger import ALL_CHANNELS, ALL_TOPICS, Consent, ConsentState
 from services.contracts.ids import Channel, MessageId
 from services.contracts.messages import Kind, Message
 from services.dispatch import holds
 from services.dispatch.verdicts import Facts
 
-ALL_CHANNELS = Channel("all")
 MARKETING = "marketing"
 
 
@@ -38,6 +38,6 @@ async def read_facts(connection: AsyncConnection, messages: Sequence[Message], c
 
 def has_unsubscribed(message: Message, states: Mapping[tuple[Channel, str], Consent]) -> bool:
     """Say whether the customer's latest statements forbid this message."""
-    topics = (ALL_TOPICS,) if message.kind is Kind.SERVICE else (ALL_TOPICS, MARKETING)
+    topics = (ALL_TOPICS,) if message.kind is Kind.SERVICE else (ALL_TOPICS, MARKETING, *message.tags)
     found = (states.get((channel, topic)) for channel in (message.channel, ALL_CHANNELS) for topic in topics)
     return any(consent is not None and consent.state is ConsentState.UNSUBSCRIBED for consent in found)

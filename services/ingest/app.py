@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from services import __version__
 from services.contracts.errors import PovodError
-from services.ingest import health, unsubscribe
+from services.ingest import health, snippet
 from services.ingest.answers import Send, refusal, refusal_response, send_answer
 from services.ingest.application import BODY_DEADLINE, DoorsApplication
 from services.ingest.body import Receive
@@ -20,6 +20,7 @@ from services.ingest.intake import Intake
 from services.ingest.openapi import add_events_door
 from services.ingest.parts import IngestParts
 from services.ingest.refusals import RequestRefused, refusal_of
+from services.ingest.returning.routers import routers_of
 from services.ingest.whole import WholeRequests
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -69,7 +70,9 @@ def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) 
     """Return the application; the server and `parts.keys.run` are run by the caller."""
     app = IngestApp(parts, body_deadline)
     app.include_router(health.router_of(parts.health, parts.metrics, app.intake.report))
-    app.include_router(unsubscribe.router_of(parts))
+    app.include_router(snippet.router_of())
+    for router in routers_of(parts):
+        app.include_router(router)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(PovodError, _answer_povod_error)
     app.add_exception_handler(Exception, _answer_mistake)

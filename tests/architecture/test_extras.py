@@ -15,7 +15,7 @@ from services.cli import main
 main([sys.argv[1], "--help"])
 """
 IMPORT_LIBRARY = "importlib.import_module(sys.argv[1])"
-FOREIGN = [("ingest", "jinja2"), ("ingest", "aiosmtplib"), ("rules", "fastapi"), ("rules", "jinja2"), ("dispatch", "fastapi")]
+FOREIGN = [("ingest", "babel"), ("ingest", "aiosmtplib"), ("rules", "fastapi"), ("rules", "jinja2"), ("dispatch", "fastapi")]
 
 
 @pytest.mark.parametrize("service", ["ingest", "rules", "dispatch"])

@@ -63,6 +63,21 @@ class DatabaseSettings(Section):
     pool_size: int = Field(8, ge=1, le=100, description="connections a process keeps")
 
 
+class TopicNames(Section):
+    """What customers read of a topic."""
+
+    ru: str = Field(min_length=1, description="its name in Russian")
+    en: str = Field(min_length=1, description="its name in English")
+
+
+class SurveySettings(Section):
+    """A question to customers; empty wordings leave the pages' own."""
+
+    ru: str = Field("", description="the question in Russian")
+    en: str = Field("", description="the question in English")
+    scale: bool = Field(True, description="whether the answer is a number from 0 to 10 with a comment; false: words only")
+
+
 class IngestSettings(Section):
     """The HTTP door. Sizes in bytes; `max_in_flight` bounds the bytes of requests not yet answered."""
 
@@ -80,6 +95,19 @@ class IngestSettings(Section):
     phone_region: str = Field(
         "RU", pattern="^[A-Z]{2}$", description="country of phone numbers without a country code, where an event names none (ISO 3166-1)"
     )
+
+    pages_directory: Path | None = Field(
+        None,
+        description="folder of files that take the place of the packaged pages of the same name (words, style, templates); none: as packaged",
+    )
+    preference_channels: tuple[str, ...] = Field(
+        (),
+        description='channels that the preference page offers to everybody, such as ["email", "sms"]; others: where a customer has a say in them',
+    )
+    topics: dict[str, TopicNames] = Field(
+        {}, description="topics that a customer may leave, [ingest.topics.ID]: messages that have it as a tag"
+    )
+    surveys: dict[str, SurveySettings] = Field({}, description="questions of survey_url(ID), [ingest.surveys.ID]")
 
 
 class RulesSettings(Section):

@@ -52,6 +52,9 @@ INGEST_REFUSED = CounterOf(
     "povod_ingest_refused_total", "Requests refused as a whole, by write key (empty: not known), door and reason", ("key", "door", "code")
 )
 INGEST_IN_FLIGHT = GaugeOf("povod_ingest_in_flight_bytes", "Bytes of requests not yet answered")
+INGEST_RETURNS = CounterOf(
+    "povod_ingest_returns_total", "Events of customers who came back (clicks, opens, answers), by what became of them", ("type", "result")
+)
 INGEST_SECONDS = HistogramOf("povod_ingest_request_seconds", "Time from a request's first byte to its answer", ("status",))
 RULES_INPUTS = CounterOf("povod_rules_inputs_total", "Inputs decided: events, timers, duplicates", ("kind",))
 RULES_DECISIONS = CounterOf("povod_rules_decisions_total", "Decisions, by verdict and reason", ("verdict", "reason"))
@@ -79,6 +82,7 @@ METRICS: tuple[Definition, ...] = (
     INGEST_REJECTS,
     INGEST_REFUSED,
     INGEST_IN_FLIGHT,
+    INGEST_RETURNS,
     INGEST_SECONDS,
     RULES_INPUTS,
     RULES_DECISIONS,

@@ -66,7 +66,7 @@ async def test_the_button_unsubscribes(door: Door) -> None:
     assert answer.status_code == 200
     assert "<h1>Вы отписаны</h1>" in answer.text
     assert await _states(door) == {(EMAIL, "all"): Consent(ConsentState.UNSUBSCRIBED, door.clock.now())}
-    assert await _sources(door) == [("link", "message m-1, from 127.0.0.1")]
+    assert await _sources(door) == [("link", f"message m-1, from 127.0.0.1, by python-httpx/{httpx.__version__}")]
     assert door.wakes == ["outbox"]
     async with door.database.reading() as connection:
         (row,) = await connection.execute(text("SELECT value FROM event_outbox"))
