@@ -10,17 +10,13 @@ from services.rules import store
 from services.rules.core.document import CustomerDocument
 from services.rules.core.effects import GrantConsent
 from services.rules.turnover import Turnover
-from services.runtime.cursors import Cursor
 
 Sized = tuple[CustomerDocument, int]
 """A document and the bytes of its stored form."""
 
 
-async def apply(connection: AsyncConnection, cursor: Cursor, turnover: Turnover) -> list[Sized]:
-    """Write documents, history, decisions, outbox and consents; return the documents that were stored.
-
-    `cursor` is where the batch began: outbox rows are numbered on from its `outbox_seq`.
-    """
+async def apply(connection: AsyncConnection, partition: int, turnover: Turnover) -> list[Sized]:
+    """Write documents, history, decisions, outbox and consents; return the documents that were stored."""
     decided_at, ruleset = to_micros(turnover.now), turnover.ruleset.hash
     documents, rows = [], []
     for document, row in turnover.changed():
@@ -29,8 +25,7 @@ async def apply(connection: AsyncConnection, cursor: Cursor, turnover: Turnover)
     await store.save_customers(connection, rows)
     await store.append_history(connection, turnover.history, decided_at, ruleset)
     await store.append_decisions(connection, turnover.decisions, decided_at, ruleset)
-    numbered = [row._replace(seq=cursor.outbox_seq + row.seq) for row in turnover.outbox]
-    await store.append_outbox(connection, cursor.partition.partition, numbered)
+    await store.append_outbox(connection, partition, turnover.outbox)
     await ledger.record(connection, entries_of(turnover.consents), turnover.now)
     return documents
 

@@ -102,7 +102,7 @@ class PartitionOwner:
         if dead:
             self._dead_letters.note(len(dead), now)
         if done.turnover.outbox:
-            self.relay.wake()
+            self.relay.offer(done.turnover.outbox)
         self._measure(done, dead, time.perf_counter() - began)
 
     def _measure(self, done: Done, dead: list[Refused], seconds: float) -> None:

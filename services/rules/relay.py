@@ -4,8 +4,9 @@ A crash between the two publishes a row twice: dispatch drops a message id that 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 
 from services.contracts.codec import EVENT_HEADERS, TRACEPARENT
@@ -21,6 +22,8 @@ from services.runtime.telemetry.metrics import OUTBOX_PUBLISHED, Metrics
 BATCH = 2_000
 MAX_DEPTH = 20_000
 """Rows not yet published beyond which no more batches are decided."""
+MAX_HELD = 4_000
+"""Rows held in memory; those behind them are read from the table in their turn."""
 
 
 class OutboxRelay:
@@ -32,11 +35,19 @@ class OutboxRelay:
         self._log = log
         self._metrics = metrics
         self._partition = partition
+        self._held: deque[OutboxRow] = deque()
         self._moved = asyncio.Event()
         self._loop = RelayLoop("outbox", self.publish)
 
     def wake(self) -> None:
-        """Say that rows were committed."""
+        """Say that rows may lie in the table."""
+        self._loop.wake()
+
+    def offer(self, rows: Sequence[OutboxRow]) -> None:
+        """Take over rows that were committed just now: they need not be read again."""
+        follows = self._held[-1].seq if self._held else self.published
+        if rows[0].seq == follows + 1 and len(self._held) < MAX_HELD:
+            self._held.extend(rows)
         self._loop.wake()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -51,8 +62,7 @@ class OutboxRelay:
 
     async def publish(self) -> int:
         """Publish the next rows; return how many. Raises `LogUnavailable`, `DatabaseUnavailable`, `Fatal`."""
-        async with self._database.reading() as connection:
-            rows = await store.unpublished(connection, self._partition, self.published, BATCH)
+        rows = await self._next()
         if rows:
             await self._append(rows)
             async with self._database.transaction() as connection:
@@ -61,6 +71,15 @@ class OutboxRelay:
             self._moved.set()
             self._metrics.add(OUTBOX_PUBLISHED, len(rows), outbox="rules")
         return len(rows)
+
+    async def _next(self) -> Sequence[OutboxRow]:
+        """Return the rows behind the last one published: from memory, else from the table."""
+        while self._held and self._held[0].seq <= self.published:
+            self._held.popleft()
+        if self._held:
+            return list(islice(self._held, BATCH))
+        async with self._database.reading() as connection:
+            return await store.unpublished(connection, self._partition, self.published, BATCH)
 
     async def _append(self, rows: Sequence[OutboxRow]) -> None:
         for topic, of_topic in groupby(rows, attrgetter("topic")):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.contracts.ids import ContentHash, CustomerId
 from services.contracts.partitioning import bucket_of
-from services.runtime.bulk import BulkStatement
+from services.runtime.bulk import BulkInsert, BulkStatement
 
 _LOAD = BulkStatement(
     "SELECT c.customer, c.document FROM {rows} JOIN customers c ON c.bucket = rows.bucket AND c.customer = rows.customer",
@@ -29,9 +29,8 @@ _SAVE = BulkStatement(
     next_due_at="bigint",
     updated_at="bigint",
 )
-_HISTORY = BulkStatement(
-    "INSERT INTO history (bucket, customer, seq, kind, input_id, source, type, decided_at, ruleset, payload)"
-    " SELECT bucket, customer, seq, kind, input_id, source, type, :decided_at, :ruleset, payload FROM {rows}",
+_HISTORY = BulkInsert(
+    "history",
     bucket="integer",
     customer="text",
     seq="bigint",
@@ -40,12 +39,11 @@ _HISTORY = BulkStatement(
     source="text",
     type="text",
     payload="text",
+    decided_at="bigint",
+    ruleset="text",
 )
-_DECISIONS = BulkStatement(
-    "INSERT INTO decisions (bucket, customer, seq, n, decided_at, journey, key, step, ruleset, input_id, verdict, reason,"
-    " channel, message_id, detail)"
-    " SELECT bucket, customer, seq, n, :decided_at, journey, key, step, :ruleset, input_id, verdict, reason,"
-    " channel, message_id, detail FROM {rows}",
+_DECISIONS = BulkInsert(
+    "decisions",
     bucket="integer",
     customer="text",
     seq="bigint",
@@ -59,20 +57,25 @@ _DECISIONS = BulkStatement(
     channel="text",
     message_id="text",
     detail="text",
+    decided_at="bigint",
+    ruleset="text",
 )
-_OUTBOX = BulkStatement(
-    "INSERT INTO outbox (partition, seq, topic, key, value, traceparent)"
-    " SELECT :partition, seq, topic, key, value, traceparent FROM {rows}",
+_OUTBOX = BulkInsert(
+    "outbox",
     seq="bigint",
     topic="text",
     key="text",
     value="text",
     traceparent="text",
+    partition="integer",
 )
-# Two halves: only inputs behind a customer's first thousand are in the index `history_input`.
+# Two halves: only inputs behind a customer's first thousand are in the index `history_input`. The first thousand are read once a
+# customer, by the primary key, whatever the number of events.
 _KNOWN = BulkStatement(
-    "SELECT h.customer, h.source, h.input_id FROM {rows} JOIN history h ON h.seq <= 1000"
-    " AND h.bucket = rows.bucket AND h.customer = rows.customer AND h.input_id = rows.input_id AND h.source = rows.source"
+    "WITH early AS MATERIALIZED (SELECT h.customer, h.source, h.input_id FROM (SELECT DISTINCT bucket, customer FROM {rows}) asked"
+    " JOIN history h ON h.bucket = asked.bucket AND h.customer = asked.customer AND h.seq <= 1000)"
+    " SELECT early.customer, early.source, early.input_id FROM {rows} JOIN early"
+    " ON early.customer = rows.customer AND early.input_id = rows.input_id AND early.source = rows.source"
     " UNION SELECT h.customer, h.source, h.input_id FROM {rows} JOIN history h ON h.seq > 1000"
     " AND h.bucket = rows.bucket AND h.customer = rows.customer AND h.input_id = rows.input_id AND h.source = rows.source",
     bucket="integer",
@@ -175,19 +178,19 @@ async def save_customers(connection: AsyncConnection, rows: Sequence[CustomerRow
 async def append_history(connection: AsyncConnection, rows: Sequence[HistoryRow], decided_at: int, ruleset: ContentHash) -> None:
     """Append inputs to the timeline; all of one transaction share `decided_at` and the rule set."""
     if rows:
-        await _HISTORY.execute(connection, rows, {"decided_at": decided_at, "ruleset": ruleset})
+        await _HISTORY.execute(connection, [(*row, decided_at, ruleset) for row in rows])
 
 
 async def append_decisions(connection: AsyncConnection, rows: Sequence[DecisionRow], decided_at: int, ruleset: ContentHash) -> None:
     """Append to the decision ledger."""
     if rows:
-        await _DECISIONS.execute(connection, rows, {"decided_at": decided_at, "ruleset": ruleset})
+        await _DECISIONS.execute(connection, [(*row, decided_at, ruleset) for row in rows])
 
 
 async def append_outbox(connection: AsyncConnection, partition: int, rows: Sequence[OutboxRow]) -> None:
     """Queue records for publishing."""
     if rows:
-        await _OUTBOX.execute(connection, rows, {"partition": partition})
+        await _OUTBOX.execute(connection, [(*row, partition) for row in rows])
 
 
 async def known_inputs(connection: AsyncConnection, keys: Iterable[InputKey]) -> set[InputKey]:

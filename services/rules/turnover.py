@@ -24,6 +24,7 @@ from services.rules.core.document import CustomerDocument, encode_document, new_
 from services.rules.core.effects import Effect, Forward, GrantConsent, Outcome, Publish
 from services.rules.core.effects import Record as RecordDecision
 from services.rules.core.inputs import EventInput, Input, TimerInput
+from services.rules.core.recent import overflows
 from services.rules.core.ruleset import Ruleset
 from services.rules.intake import LARGEST, Accepted
 from services.rules.packing import pack
@@ -44,7 +45,10 @@ class StuckTimerError(RuntimeError):
 class Turnover:
     """Decides one batch. `frontier` and `now` in the end are what the cursor and the rows carry."""
 
-    def __init__(self, ruleset: Ruleset, now: datetime, frontier: int, documents: Mapping[CustomerId, CustomerDocument]) -> None:
+    def __init__(
+        self, ruleset: Ruleset, now: datetime, frontier: int, documents: Mapping[CustomerId, CustomerDocument], outbox_seq: int = 0
+    ) -> None:
+        """`outbox_seq` is the last number that a row of the partition's outbox has."""
         self.ruleset = ruleset
         self.now = now
         self.frontier = frontier
@@ -56,6 +60,7 @@ class Turnover:
         self.parked: dict[CustomerId, str] = {}
         self.counts: Counter[str] = Counter()
         self._now = to_micros(now)
+        self._outbox_seq = outbox_seq
         self._documents = dict(documents)
         self._changed: dict[CustomerId, CustomerDocument] = {}
         self._due: dict[CustomerId, int | None] = {customer: due_at_of(document) for customer, document in documents.items()}
@@ -73,13 +78,19 @@ class Turnover:
     def uncertain(self, accepted: Iterable[Accepted]) -> list[InputKey]:
         """Return the events of which only history knows whether they are new, or will by the time it is their turn in this batch."""
         events = [each.event for each in accepted]
-        arriving = Counter(event.subject for event in events)
+        arriving = Counter([event.subject for event in events])
+        forgetful = {customer for customer, count in arriving.items() if self._may_forget(customer, count)}
+        if not forgetful:
+            return []
         return [
             InputKey(event.subject, event.source, event.id)
             for event in events
-            if (document := self._documents.get(event.subject)) is not None
-            and needs_history_lookup(document, event, arriving[event.subject])
+            if event.subject in forgetful and needs_history_lookup(self._documents[event.subject], event, arriving[event.subject])
         ]
+
+    def _may_forget(self, customer: CustomerId, arriving: int) -> bool:
+        document = self._documents.get(customer)
+        return document is not None and (document.recent_lost_at is not None or overflows(document, arriving))
 
     def note_known(self, keys: Iterable[InputKey]) -> None:
         """Note events that history has already."""
@@ -96,10 +107,12 @@ class Turnover:
         if document is None:
             document = self._documents[event.subject] = new_document(event.subject)
         else:
-            self.fire(event.subject)
-            document = self._documents[event.subject]
+            due_at = self._due.get(event.subject)
+            if due_at is not None and due_at <= self.frontier:
+                self.fire(event.subject)
+                document = self._documents[event.subject]
         key = (event.subject, event.source, event.id)
-        if needs_history_lookup(document, event) and key in self._known:
+        if key in self._known and needs_history_lookup(document, event):
             self.counts["duplicate"] += 1
             return
         self._known.add(key)
@@ -224,8 +237,9 @@ class Turnover:
         self.queue(EVENTS_TOPIC, event.subject, value.decode(), event.traceparent)
 
     def queue(self, topic: str, key: str, value: str, traceparent: str | None) -> None:
-        """Put a record into the outbox; its number within this transaction, from 1, is made the partition's when it is written."""
-        self.outbox.append(OutboxRow(len(self.outbox) + 1, topic, key, value, traceparent))
+        """Put a record into the outbox."""
+        self._outbox_seq += 1
+        self.outbox.append(OutboxRow(self._outbox_seq, topic, key, value, traceparent))
 
 
 def due_at_of(document: CustomerDocument) -> int | None:

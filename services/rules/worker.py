@@ -92,7 +92,7 @@ class Worker:
             turnover = await self._gather(connection, cursor, work, now)  # 2
             await self._take_all(turnover, work, cursor)  # 3
             due_at = await self._fire_timers(connection, turnover, cursor, work)
-            documents = await apply(connection, cursor, turnover)  # 4
+            documents = await apply(connection, partition, turnover)  # 4
             dead = [DeadLetter(each.record, each.reason, each.error, now) for each in work.records if isinstance(each, Refused)]
             await dead_letters.put(connection, dead)
             moved = cursor._replace(
@@ -109,7 +109,7 @@ class Worker:
         ruleset = await self._rulesets.current(connection)
         accepted = [each for each in work.records if isinstance(each, Accepted)]
         documents = await self._load(connection, cursor.partition.partition, (each.event.subject for each in accepted))
-        turnover = Turnover(ruleset, now, cursor.frontier_at, documents)
+        turnover = Turnover(ruleset, now, cursor.frontier_at, documents, cursor.outbox_seq)
         turnover.note_known(await store.known_inputs(connection, turnover.uncertain(accepted)))
         return turnover
 

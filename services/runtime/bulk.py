@@ -45,3 +45,27 @@ class BulkStatement:
             return self._sqlite, {"rows": msgspec.json.encode(rows).decode()}
         columns = zip(*rows, strict=True) if rows else ((),) * len(self._names)
         return self._postgresql, dict(zip(self._names, map(list, columns), strict=True))
+
+
+class BulkInsert:
+    """Rows added to a table that has none of their keys yet: COPY on PostgreSQL (half the work of an insert), JSON on SQLite.
+
+    PostgreSQL's column types must be those that the Python values have: nothing is cast.
+    """
+
+    def __init__(self, table: str, **columns: ColumnType) -> None:
+        """`columns` are the table's, those left out get their defaults."""
+        self._table = table
+        self._names = tuple(columns)
+        names = ", ".join(columns)
+        self._sqlite = BulkStatement(f"INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}}", **columns)  # noqa: S608 - our own names
+
+    async def execute(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> None:
+        """Add `rows` (tuples in the order of the columns) inside the connection's transaction."""
+        if connection.dialect.name == "sqlite":
+            await self._sqlite.execute(connection, rows)
+            return
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        if not driver.is_in_transaction():  # SQLAlchemy begins with the first statement of its own
+            await connection.exec_driver_sql("SELECT 1")
+        await driver.copy_records_to_table(self._table, records=rows, columns=self._names)

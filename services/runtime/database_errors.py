@@ -24,7 +24,7 @@ def translation_of(error: BaseException, *, at_the_edge: bool) -> PovodError | N
 
     `at_the_edge`: it came up while connecting or committing, where an `OSError` can only be the connection's.
     """
-    if isinstance(error, exc.DBAPIError):
+    if isinstance(error, exc.DBAPIError) or _state_of(error):
         return _of_driver(error)
     if isinstance(error, (exc.TimeoutError, exc.PendingRollbackError, ConnectionError)):
         return DatabaseUnavailable(f"the database could not be reached: {error}")
@@ -43,13 +43,16 @@ def leaves_doubt(error: BaseException) -> bool:
     asyncpg then cancels the statement behind our back, and who uses the connection meanwhile meets "cannot switch to state ..., another
     operation is in progress" (`InternalClientError`, which is no error of the DBAPI).
     """
-    return not isinstance(error, (*_UNSTORABLE, exc.SQLAlchemyError, PovodError)) and _was_raised_by_driver(error)
+    if isinstance(error, (*_UNSTORABLE, exc.SQLAlchemyError, PovodError)) or _state_of(error):
+        return False
+    return _was_raised_by_driver(error)
 
 
-def _of_driver(error: exc.DBAPIError) -> PovodError:
-    message = str(error.orig)
-    code = _code_of(error)
-    if error.connection_invalidated or code.startswith((*_TRANSIENT_STATES, *_TRANSIENT_NAMES)):
+def _of_driver(error: BaseException) -> PovodError:
+    """Translate what SQLAlchemy made of a driver's exception, or asyncpg's own, which COPY raises past SQLAlchemy."""
+    message, code = str(getattr(error, "orig", error)), _code_of(error)
+    is_lost = getattr(error, "connection_invalidated", False)
+    if is_lost or code.startswith((*_TRANSIENT_STATES, *_TRANSIENT_NAMES)):
         return DatabaseUnavailable(f"the database gave up: {message}")
     if code.startswith((*_UNUSABLE_STATES, *_UNUSABLE_NAMES)):
         return DatabaseUnusable(f"the database can't be used as it is: {message}; was `povod db upgrade` run, and may this user do that?")
@@ -63,5 +66,10 @@ def _was_raised_by_driver(error: BaseException) -> bool:
     return any(frame.f_globals.get("__name__", "").startswith("asyncpg") for frame, _ in walk_tb(error.__traceback__))
 
 
-def _code_of(error: exc.DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or "")
+def _code_of(error: BaseException) -> str:
+    original = getattr(error, "orig", error)
+    return _state_of(original) or str(getattr(original, "sqlite_errorname", None) or "")
+
+
+def _state_of(error: BaseException) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
