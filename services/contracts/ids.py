@@ -25,13 +25,17 @@ NAMESPACE = UUID("6f1f6a52-5a0c-5b8e-9c0e-2f0a5e6f7d01")
 """The namespace of all ids that Povod derives. Never change it: ids of stored messages hang on it."""
 
 
+_NAMED = sha1(NAMESPACE.bytes, usedforsecurity=False)
+"""Copied for each name: OpenSSL takes long to find an algorithm by its name."""
+_VARIANT = {digit: f"{int(digit, 16) & 0x3 | 0x8:x}" for digit in "0123456789abcdef"}
+
+
 def _uuid5(name: str) -> str:
-    """Return what `str(uuid.uuid5(NAMESPACE, name))` returns, in a third of its time: every decision makes two (RFC 9562, 5.5)."""
-    named = bytearray(sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()[:16])
-    named[6] = named[6] & 0x0F | 0x50
-    named[8] = named[8] & 0x3F | 0x80
-    text = named.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    """Return what `str(uuid.uuid5(NAMESPACE, name))` returns, in a quarter of its time: every decision makes two (RFC 9562, 5.5)."""
+    named = _NAMED.copy()
+    named.update(name.encode())
+    text = named.hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def enrolment_id(journey: JourneyName, customer: CustomerId, key: str, trigger: EventId) -> EnrolmentId:

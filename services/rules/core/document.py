@@ -222,15 +222,9 @@ def _refuse_newer(value: bytes | str) -> None:
 
 def next_due_at(document: CustomerDocument) -> datetime | None:
     """Return when the earliest timer is due, `None` without timers. May be in the past: timers fire late, never lost."""
-    return min(due_times(document), default=None)
-
-
-def due_times(document: CustomerDocument) -> list[datetime]:
-    """Return when each timer is due."""
-    times = [enrolment.due_at for enrolment in document.enrolments.values() if enrolment.due_at is not None]
-    if document.silence_due_at is not None:
-        times.append(document.silence_due_at)
-    if document.stage_due_at is not None:
-        times.append(document.stage_due_at)
-    times.extend([deferred.release_at for enrolment in document.enrolments.values() for deferred in enrolment.deferred])
-    return times
+    times = [document.silence_due_at, document.stage_due_at]
+    for enrolment in document.enrolments.values():
+        times.append(enrolment.due_at)
+        if enrolment.deferred:
+            times.extend([deferred.release_at for deferred in enrolment.deferred])
+    return min(filter(None, times), default=None)

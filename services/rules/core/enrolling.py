@@ -54,7 +54,10 @@ def _enter(turn: Turn, entrance: Entrance) -> None:
         if (reason := answers[-1].reason) is not None:
             _refuse(turn, entrance, reason, answers)
             return
-    if sum(1 for enrolment in turn.document.enrolments.values() if enrolment.step) >= MAX_ENROLMENTS:
+    if (
+        len(turn.document.enrolments) >= MAX_ENROLMENTS
+        and sum(1 for each in turn.document.enrolments.values() if each.step) >= MAX_ENROLMENTS
+    ):
         limit = Answer("enrolments", Reason.LOOP_LIMIT, seen={"max": MAX_ENROLMENTS})
         _refuse(turn, entrance, Reason.LOOP_LIMIT, [*answers, limit])
         return

@@ -1,6 +1,6 @@
 """Exit events that were seen, so that a trigger that is older but arrives later opens nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -21,35 +21,38 @@ def exit_matches(turn: Turn, rule: ExitOn, trigger: Callable[[], dict[str, Any]]
     return rule.where is None or bool(rule.where(turn.scope(trigger())))
 
 
-def remember_exit(turn: Turn, journey: Journey) -> None:
-    """Note this turn's event where it is an exit of the journey; only the newest where `where` does not ask for the trigger."""
-    for number, rule in enumerate(journey.exit_on):
-        if turn.event is None or rule.event != turn.event.type:
-            continue
-        if _asks_for_trigger(rule):
-            _note(turn, journey, SeenExit(turn.happened_at, number, fit(turn.event.data, _MAX_DATA_BYTES)))
-        elif exit_matches(turn, rule, dict):
-            _note(turn, journey, SeenExit(turn.happened_at, number))
+def remember_exits(turn: Turn, journeys: Iterable[Journey]) -> None:
+    """Note this turn's event where it is an exit of these journeys; only the newest where `where` does not ask for the trigger."""
+    exits = dict(turn.document.exits)
+    for journey in journeys:
+        for number, rule in enumerate(journey.exit_on):
+            if (seen := _seen(turn, number, rule)) is not None:
+                known = exits.pop(journey.name, ())
+                exits[journey.name] = _noted(turn, journey, known, seen)
+    while len(exits) > _MAX_JOURNEYS:
+        del exits[next(iter(exits))]
+    turn.document.exits = exits
+
+
+def _seen(turn: Turn, number: int, rule: ExitOn) -> SeenExit | None:
+    if turn.event is None or rule.event != turn.event.type:
+        return None
+    if _asks_for_trigger(rule):
+        return SeenExit(turn.happened_at, number, fit(turn.event.data, _MAX_DATA_BYTES))
+    return SeenExit(turn.happened_at, number) if exit_matches(turn, rule, dict) else None
 
 
 def _asks_for_trigger(rule: ExitOn) -> bool:
     return rule.where is not None and "trigger" in rule.where.roots
 
 
-def _note(turn: Turn, journey: Journey, seen: SeenExit) -> None:
-    exits = turn.document.exits
-    known = exits.get(journey.name, ())
+def _noted(turn: Turn, journey: Journey, known: tuple[SeenExit, ...], seen: SeenExit) -> tuple[SeenExit, ...]:
     if seen.data is None:
         newest = max((old.at for old in known if old.data is None and old.rule == seen.rule), default=seen.at)
         known = tuple(old for old in known if old.data is not None or old.rule != seen.rule)
         seen = SeenExit(max(newest, seen.at), seen.rule)
     fresh = tuple(old for old in known if old.at >= turn.at - journey.max_lateness)
-    others = {name: kept for name, kept in exits.items() if name != journey.name}
-    turn.document.exits = {**_newest(others, _MAX_JOURNEYS - 1), journey.name: (*fresh, seen)[-_KEPT:]}
-
-
-def _newest(exits: Mapping[Any, Any], count: int) -> dict[Any, Any]:
-    return dict(list(exits.items())[-count:])
+    return (*fresh, seen)[-_KEPT:]
 
 
 def exit_seen_after(turn: Turn, journey: Journey, triggered_at: datetime, trigger: Callable[[], dict[str, Any]]) -> datetime | None:

@@ -9,7 +9,7 @@ from services.contracts.messages import Recall
 from services.rules.core.document import Enrolment
 from services.rules.core.effects import Publish
 from services.rules.core.entries import mark_exit
-from services.rules.core.exit_memory import exit_matches, remember_exit
+from services.rules.core.exit_memory import exit_matches, remember_exits
 from services.rules.core.turn import Turn
 
 RECALL_REASON = "exited"
@@ -28,8 +28,7 @@ def apply_exits(turn: Turn, event: Event) -> None:
             continue
         if any(exit_matches(turn, rule, enrolment.trigger_data) for rule in journey.exit_on):
             leave(turn, enrolment, event)
-    for journey in turn.ruleset.exits_by_event.get(event.type, ()):
-        remember_exit(turn, journey)
+    remember_exits(turn, turn.ruleset.exits_by_event.get(event.type, ()))
 
 
 def in_order(enrolments: Mapping[EnrolmentId, Enrolment]) -> list[Enrolment]:

@@ -149,14 +149,15 @@ def settle(turn: Turn) -> None:
     """Forget messages that can't be recalled or fall back any more, and ended enrolments that were kept for them."""
     limit = turn.now - _GRACE
     for enrolment in list(turn.document.enrolments.values()):
-        if enrolment.pending and any(pending.expires_at < limit for pending in enrolment.pending):
-            kept = tuple(pending for pending in enrolment.pending if pending.expires_at >= limit)
-            enrolment = turn.put(msgspec.structs.replace(enrolment, pending=kept))  # noqa: PLW2901 - its next state
+        kept = [pending for pending in enrolment.pending if pending.expires_at >= limit]
+        if len(kept) < len(enrolment.pending):
+            enrolment = turn.put(msgspec.structs.replace(enrolment, pending=tuple(kept)))  # noqa: PLW2901 - its next state
         if not enrolment.step and not enrolment.pending and not enrolment.deferred:
             turn.drop(enrolment.id)
-    ended = [enrolment for enrolment in turn.document.enrolments.values() if not enrolment.step]
-    for enrolment in ended[:-MAX_ENDED]:
-        _forget(turn, enrolment)
+    if len(turn.document.enrolments) > MAX_ENDED:
+        ended = [enrolment for enrolment in turn.document.enrolments.values() if not enrolment.step]
+        for enrolment in ended[:-MAX_ENDED]:
+            _forget(turn, enrolment)
 
 
 def _forget(turn: Turn, enrolment: Enrolment) -> None:

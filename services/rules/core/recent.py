@@ -15,15 +15,18 @@ MEMORY = timedelta(hours=48)
 MAX_RECORDS = 1_000
 _SIZE = 12
 _HASH = 8
+_EMPTY = blake2b(digest_size=_HASH)
 _SECONDS = struct.Struct(">I")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
+_MEMORY_SECONDS = MEMORY // timedelta(seconds=1)
 _LAST = 2**32 - 1
 
 
 def digest_of(event: Event) -> bytes:
     """Return the eight bytes by which an event is remembered."""
-    return blake2b(f"{event.source}\x1f{event.id}".encode(errors="surrogatepass"), digest_size=_HASH).digest()
+    digest = _EMPTY.copy()
+    digest.update(f"{event.source}\x1f{event.id}".encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 def remembers(document: CustomerDocument, digest: bytes, received_at: datetime) -> bool:
@@ -32,7 +35,7 @@ def remembers(document: CustomerDocument, digest: bytes, received_at: datetime) 
     found = recent.find(digest)
     while found >= 0:
         if found % _SIZE == 0:
-            return _seconds(received_at) - _time_at(recent, found) < MEMORY // _SECOND
+            return _seconds(received_at) - _time_at(recent, found) < _MEMORY_SECONDS
         found = recent.find(digest, found + 1)
     return False
 
@@ -42,7 +45,7 @@ def remember(document: CustomerDocument, digest: bytes, received_at: datetime) -
     seconds = _seconds(received_at)
     recent = document.recent
     start = 0
-    oldest = seconds - MEMORY // _SECOND
+    oldest = seconds - _MEMORY_SECONDS
     while start < len(recent) and _time_at(recent, start) <= oldest:
         start += _SIZE
     if len(recent) - start >= MAX_RECORDS * _SIZE:

@@ -4,7 +4,7 @@ A slot counts in every window that could hold it: while dispatch has not reporte
 `message.sent`, at the time of the hand-over. So no order of outcomes can exceed a cap. A candidate must fit into every cap.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from services.contracts.decisions import Reason
@@ -54,18 +54,20 @@ def counts_in(cap: Cap, slot: Slot) -> bool:
 
 def count(turn: Turn, candidate: Candidate, cap: Cap) -> int:
     """Return how many slots the fullest window has that could hold this message as well."""
-    slots = [slot for slot in turn.document.slots.values() if counts_in(cap, slot)]
+    slots: Collection[Slot] = turn.document.slots.values()
+    if cap.scope.of != "all":
+        slots = [slot for slot in slots if counts_in(cap, slot)]
     if not slots:
         return 0
     if cap.window == "rolling":
         earliest = turn.now - cap.per
         return sum([slot.latest_at > earliest for slot in slots])
-    return max(_held(slots, window) for window in _calendar_windows(turn, candidate, cap, max(slot.latest_at for slot in slots)))
+    return max(_held(slots, window) for window in _calendar_windows(turn, candidate, cap, max([slot.latest_at for slot in slots])))
 
 
 def _held(slots: Iterable[Slot], window: tuple[datetime, datetime]) -> int:
     start, end = window
-    return sum(slot.earliest_at < end and slot.latest_at >= start for slot in slots)
+    return sum([slot.earliest_at < end and slot.latest_at >= start for slot in slots])
 
 
 def _calendar_windows(turn: Turn, candidate: Candidate, cap: Cap, last: datetime) -> Iterator[tuple[datetime, datetime]]:
