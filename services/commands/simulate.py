@@ -85,7 +85,7 @@ def simulate(  # noqa: PLR0913 - one argument an option
     """What the rules would have sent over EVENTS: CSV (with --map) or JSON lines, plain or gzipped."""
     ruleset = _load(*folders_of(invocation.settings, rules, templates), assume_contactable=assume_contactable)
     began = time.perf_counter()
-    reading = _read(events, map_file)
+    reading = _read(events, map_file, invocation.settings.ingest.phone_region)
     decisions: list[Decision] = []
     keep = decisions.append if decisions_file else _drop
     figures = _run(Period(start, end).select(reading.events), ruleset, keep)
@@ -105,9 +105,9 @@ def _load(rules: Path, templates: Path, *, assume_contactable: bool) -> Ruleset:
     return loaded.ruleset
 
 
-def _read(events: tuple[Path, ...], map_file: Path | None) -> Reading:
+def _read(events: tuple[Path, ...], map_file: Path | None, phone_region: str) -> Reading:
     event_map = None if map_file is None else parse_map(map_file.read_text(encoding="utf-8"), map_file.name)
-    reading = read_files(events, event_map)
+    reading = read_files(events, event_map, phone_region=phone_region)
     for bad in reading.bad_rows[:SHOWN_BAD_ROWS]:
         click.echo(f"left out: {bad}", err=True)
     if (more := len(reading.bad_rows) - SHOWN_BAD_ROWS) > 0:
