@@ -6,11 +6,14 @@ from types import MappingProxyType
 
 from services.contracts.aliases import load_aliases
 from services.ingest.doors.cloudevents import CloudEventsDoor
+from services.ingest.doors.customerio_track import CUSTOMERS_PREFIX, TRACK_PATHS, CustomerioTrackDoor
 from services.ingest.doors.events import EventsDoor
 from services.ingest.doors.port import Door
 from services.ingest.doors.posthog import LEGACY_PATHS, V1_PATH, PostHogDoor, PostHogV1Door
 from services.ingest.doors.posthog_config import CONFIG_PREFIX, FLAGS_PATHS, PostHogConfigDoor, PostHogFlagsDoor
 from services.ingest.doors.segment import KINDS, METRICS_PATH, MetricsDoor, SegmentDoor
+
+_CUSTOMERIO = CustomerioTrackDoor()
 
 
 def _both_ways(paths: Mapping[str, Door]) -> Mapping[str, Door]:
@@ -27,10 +30,11 @@ DOORS: Mapping[str, Door] = _both_ways(
         **dict.fromkeys(FLAGS_PATHS, PostHogFlagsDoor()),
         **dict.fromkeys(KINDS, SegmentDoor(partial(load_aliases, "segment", "b2b"))),
         METRICS_PATH: MetricsDoor(),
+        **dict.fromkeys(TRACK_PATHS, _CUSTOMERIO),
     }
 )
 """Doors at exact paths, for POST."""
-PREFIXES: Sequence[tuple[str, Door]] = ((CONFIG_PREFIX, PostHogConfigDoor()),)
+PREFIXES: Sequence[tuple[str, Door]] = ((CONFIG_PREFIX, PostHogConfigDoor()), (CUSTOMERS_PREFIX, _CUSTOMERIO))
 """Doors at everything below a path, for any method; the first that fits is taken."""
 
 
