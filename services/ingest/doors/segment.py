@@ -164,7 +164,7 @@ def _rejected(result: Result) -> Rejected:
         code=result.code or "",
         message=result.message or "",
         message_id=result.id,
-        pointer=None if result.pointer is None else _in_their_words(result.pointer),
+        pointer=result.pointer if result.pointer is None or result.code == "unknown_type" else _in_their_words(result.pointer),
     )
 
 
@@ -177,6 +177,7 @@ _THEIRS = {
     "/anonymous": "/anonymousId",
     "/id": "/messageId",
     "/time": "/timestamp",
+    "/type": "/event",
 }
 
 

@@ -96,6 +96,9 @@ def fields_of(message: Message, shared: Shared) -> Fields:
     fields = reader(message, shared.aliases)
     fields["id"] = message.message_id
     _set_times(fields, message, shared.sent_at)
+    own = message.context
+    if isinstance(own, dict) and "signature" in own:
+        fields["signature"] = own["signature"]
     if (context := shared.context_of(message)) and isinstance(data := fields["data"], dict):
         data["context"] = context  # data is nobody else's: parsed for us, or made here
     return fields
