@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 
 from services import __version__
 from services.contracts.errors import PovodError
-from services.ingest import health, snippet
+from services.ingest import debug, health, snippet
 from services.ingest.answers import Send, refusal, refusal_response, send_answer
 from services.ingest.application import BODY_DEADLINE, DoorsApplication
 from services.ingest.body import Receive
 from services.ingest.doors.registry import DOORS, door_at
+from services.ingest.hooks import receiving
 from services.ingest.intake import Intake
-from services.ingest.openapi import add_events_door
+from services.ingest.openapi import add_doors
 from services.ingest.parts import IngestParts
 from services.ingest.refusals import RequestRefused, refusal_of
 from services.ingest.returning.routers import routers_of
@@ -60,9 +61,9 @@ class IngestApp(FastAPI):
             await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, the events door included."""
+        """Return the OpenAPI document, the doors included."""
         if self.openapi_schema is None:
-            self.openapi_schema = add_events_door(super().openapi())
+            self.openapi_schema = add_doors(super().openapi())
         return self.openapi_schema
 
 
@@ -71,7 +72,8 @@ def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) 
     app = IngestApp(parts, body_deadline)
     app.include_router(health.router_of(parts.health, parts.metrics, app.intake.report))
     app.include_router(snippet.router_of())
-    for router in routers_of(parts):
+    app.include_router(debug.router_of(parts.keys, app.intake.recent, parts.clock))
+    for router in (*routers_of(parts, app.intake.in_flight), receiving.router_of(parts, app.intake.in_flight)):
         app.include_router(router)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(PovodError, _answer_povod_error)

@@ -22,7 +22,7 @@ NAMES = [*CONTRACTS, *(f"events/{path.stem}" for path in sorted((SCHEMAS / "even
 EVENTS = [name.removeprefix("events/") for name in NAMES if name.startswith("events/")]
 KEYWORDS = {
     *("$schema", "$id", "$ref", "$defs", "title", "description", "type", "properties", "required", "items", "enum", "anyOf"),
-    *("prefixItems", "minItems", "maxItems", "minimum", "minLength", "maxLength", "additionalProperties", "default", "format"),
+    *("prefixItems", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength", "additionalProperties", "default", "format"),
     "x-povod-activity",
 }
 

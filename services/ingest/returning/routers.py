@@ -13,13 +13,16 @@ from services.ingest.returning.parts import ReturningParts
 from services.ingest.returning.reporting import Reporter
 
 
-def routers_of(parts: IngestParts) -> Sequence[APIRouter]:
-    """Return the routers. Raises `InvalidSettings` where the theme of the pages can't be used."""
+def routers_of(parts: IngestParts, in_flight: InFlight) -> Sequence[APIRouter]:
+    """Return the routers; `in_flight` counts the bytes of all requests that are not answered yet.
+
+    Raises `InvalidSettings` where the theme of the pages can't be used.
+    """
     shared = ReturningParts(
         ingest=parts,
         pages=load_pages(parts.settings.pages_directory),
         reporter=Reporter(parts),
-        in_flight=InFlight(parts.settings.max_in_flight),
+        in_flight=in_flight,
         trusted=networks_of(parts.settings.trusted_proxies),
     )
     return [each.router_of(shared) for each in (unsubscribe, clicks, opens, preferences, surveys, confirmations)]

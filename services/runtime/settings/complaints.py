@@ -96,7 +96,7 @@ def _fields_of(annotation: Any) -> dict[str, FieldInfo] | None:
 def _may_hide_secrets(annotation: Any) -> bool:
     if fields := _fields_of(annotation):
         return any(_may_hide_secrets(field.annotation) for field in fields.values())
-    return annotation is SecretStr or SecretStr in getattr(annotation, "__args__", ())
+    return annotation is SecretStr or any(_may_hide_secrets(inner) for inner in getattr(annotation, "__args__", ()))
 
 
 def _shown(text: str) -> str:

@@ -78,6 +78,19 @@ class SurveySettings(Section):
     scale: bool = Field(True, description="whether the answer is a number from 0 to 10 with a comment; false: words only")
 
 
+class HookSettings(Section):
+    """A provider that calls back, and how it shows that it is the one. See `docs/links-and-pages.md`."""
+
+    scheme: Literal["hmac-sha256", "meta", "telegram", "mailgun", "basic", "bearer"] = Field(description="how the provider signs")
+    secret: SecretStr = Field(min_length=8, description="what only the provider and we know")
+    header: str = Field("X-Signature", description="hmac-sha256: the header of the signature")
+    prefix: str = Field("", description='hmac-sha256: what stands before the signature, such as "sha256="')
+    encoding: Literal["hex", "base64"] = Field("hex", description="hmac-sha256: how the signature is written")
+    username: str = Field("", description="basic: the user; the secret is the password")
+    verify_token: SecretStr = Field(SecretStr(""), description="meta: the token of its GET that checks the address")
+    message_id: str = Field("", description="JSON pointer to the provider's id of the message, the record's key; empty: none")
+
+
 class IngestSettings(Section):
     """The HTTP door. Sizes in bytes; `max_in_flight` bounds the bytes of requests not yet answered."""
 
@@ -96,18 +109,17 @@ class IngestSettings(Section):
         "RU", pattern="^[A-Z]{2}$", description="country of phone numbers without a country code, where an event names none (ISO 3166-1)"
     )
 
-    pages_directory: Path | None = Field(
-        None,
-        description="folder of files that take the place of the packaged pages of the same name (words, style, templates); none: as packaged",
-    )
+    pages_directory: Path | None = Field(None, description="folder of files that take the place of the pages' own of the same name")
     preference_channels: tuple[str, ...] = Field(
-        (),
-        description='channels that the preference page offers to everybody, such as ["email", "sms"]; others: where a customer has a say in them',
+        (), description='channels that the preference page offers to everybody, such as ["email", "sms"]'
     )
     topics: dict[str, TopicNames] = Field(
         {}, description="topics that a customer may leave, [ingest.topics.ID]: messages that have it as a tag"
     )
     surveys: dict[str, SurveySettings] = Field({}, description="questions of survey_url(ID), [ingest.surveys.ID]")
+    hooks: dict[Annotated[str, Field(pattern="^[a-z0-9_-]{1,64}$")], HookSettings] = Field(
+        {}, description="providers that call back at /hooks/NAME, [ingest.hooks.NAME]"
+    )
 
 
 class RulesSettings(Section):

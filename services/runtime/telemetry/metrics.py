@@ -52,6 +52,7 @@ INGEST_REFUSED = CounterOf(
     "povod_ingest_refused_total", "Requests refused as a whole, by write key (empty: not known), door and reason", ("key", "door", "code")
 )
 INGEST_IN_FLIGHT = GaugeOf("povod_ingest_in_flight_bytes", "Bytes of requests not yet answered")
+INGEST_HOOKS = CounterOf("povod_ingest_hooks_total", "Callbacks of providers, by hook and what became of them", ("hook", "result"))
 INGEST_RETURNS = CounterOf(
     "povod_ingest_returns_total", "Events of customers who came back (clicks, opens, answers), by what became of them", ("type", "result")
 )
@@ -82,6 +83,7 @@ METRICS: tuple[Definition, ...] = (
     INGEST_REJECTS,
     INGEST_REFUSED,
     INGEST_IN_FLIGHT,
+    INGEST_HOOKS,
     INGEST_RETURNS,
     INGEST_SECONDS,
     RULES_INPUTS,

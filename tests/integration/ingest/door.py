@@ -29,7 +29,7 @@ from services.runtime.health import HealthState
 from services.runtime.settings import IngestSettings
 from services.runtime.telemetry.metrics import Metrics, process_metrics
 
-TOPICS = {"povod.events": 4, "povod.events.dlq": 1}
+TOPICS = {"povod.events": 4, "povod.events.dlq": 1, "povod.receipts": 2}
 ACK_TIMEOUT = timedelta(milliseconds=300)
 BODY_DEADLINE = timedelta(milliseconds=300)
 REQUEST_DEADLINE = timedelta(milliseconds=600)

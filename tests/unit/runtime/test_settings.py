@@ -126,6 +126,8 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
         (f'[database]\npasword = "{SECRET}"\n', {}),
         (f'[dispatch]\nsms = "{SECRET}"\n', {}),
         (f"[dispatch.sms.headers]\nauthorization = ['{SECRET}']\n", {}),
+        (f"[ingest.hooks.gate]\nscheme = 'meta'\nsecret = ['{SECRET}']\n", {}),
+        (f"[ingest.hooks]\ngate = '{SECRET}'\n", {}),
         (f'[log]\nkind = "kafka://me:{SECRET}@host"\n', {}),
         (f'[log]\nlinger = "kafka://me:{SECRET}@host"\n', {}),
         ("", {"POVOD_SECURITY": SECRET}),
