@@ -53,6 +53,14 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     warnings: list[str] = []
 
 
+class _Stored(msgspec.Struct):
+    type: str | None = None
+    subject: str | None = None
+
+
+_decode_stored = msgspec.json.Decoder(_Stored).decode
+
+
 class _Noted(NamedTuple):
     """A request: its last results, with the records and rejects that belong to them; or why it was refused."""
 
@@ -138,23 +146,24 @@ def _seen_of(key: str, shelf: _Shelf) -> Iterator[Seen]:
 def _results(key: str, noted: _Noted) -> Iterator[Seen]:
     """Yield a request's events, the last first, each with the record or the reject that belongs to it."""
     records, rejects = reversed(noted.records), reversed(noted.rejects)
+    accepted = {result.id: next(records).value for result in reversed(noted.results) if result.status == "accepted"}
     for result in reversed(noted.results):
-        raw = b""
-        if result.status == "accepted":
-            raw = next(records).value
-        elif result.status == "rejected":
-            raw = next(rejects).value
-        yield _one(key, noted, result, _fields(raw))
+        if result.status == "rejected":
+            event = _fields(next(rejects).value)
+            yield _one(key, noted, result, (_first(event, _TYPES), _first(event, _CUSTOMERS)))
+        else:
+            stored = _stored(accepted.get(result.id))
+            yield _one(key, noted, result, (stored.type, stored.subject))
 
 
-def _one(key: str, noted: _Noted, result: Result, event: Mapping[str, Any]) -> Seen:
+def _one(key: str, noted: _Noted, result: Result, named: tuple[str | None, str | None]) -> Seen:
     return Seen(
         at=noted.at,
         key=key,
         door=noted.door,
         status=result.status,
-        type=_first(event, _TYPES if result.status == "rejected" else ("type",)),
-        customer=_first(event, _CUSTOMERS if result.status == "rejected" else ("subject",)),
+        type=named[0],
+        customer=named[1],
         id=result.id,
         code=result.code,
         message=result.message,
@@ -162,6 +171,11 @@ def _one(key: str, noted: _Noted, result: Result, event: Mapping[str, Any]) -> S
         notes=[name for name in _NOTES if getattr(result, name)],
         warnings=list(result.warnings),
     )
+
+
+def _stored(value: bytes | None) -> _Stored:
+    """Return what is shown of an event as it went to the log; nothing of a repeat whose first is not kept any more."""
+    return _Stored() if value is None else _decode_stored(value)
 
 
 def _fields(raw: bytes) -> Mapping[str, Any]:
