@@ -8,6 +8,7 @@ from services.contracts.aliases import load_aliases
 from services.ingest.doors.cloudevents import CloudEventsDoor
 from services.ingest.doors.customerio_track import CUSTOMERS_PREFIX, TRACK_PATHS, CustomerioTrackDoor
 from services.ingest.doors.events import EventsDoor
+from services.ingest.doors.ga4 import COLLECT_PATH, DEBUG_PATH, Ga4DebugDoor, Ga4Door
 from services.ingest.doors.port import Door
 from services.ingest.doors.posthog import LEGACY_PATHS, V1_PATH, PostHogDoor, PostHogV1Door
 from services.ingest.doors.posthog_config import CONFIG_PREFIX, FLAGS_PATHS, PostHogConfigDoor, PostHogFlagsDoor
@@ -31,6 +32,8 @@ DOORS: Mapping[str, Door] = _both_ways(
         **dict.fromkeys(KINDS, SegmentDoor(partial(load_aliases, "segment", "b2b"))),
         METRICS_PATH: MetricsDoor(),
         **dict.fromkeys(TRACK_PATHS, _CUSTOMERIO),
+        COLLECT_PATH: Ga4Door(),
+        DEBUG_PATH: Ga4DebugDoor(),
     }
 )
 """Doors at exact paths, for POST."""
