@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the events door, which FastAPI does not see."""
+"""What the OpenAPI document says of the doors, which FastAPI does not see; most of all of our own."""
 
 import inspect
 from typing import Any
@@ -7,7 +7,10 @@ import msgspec
 
 from services.contracts.incoming import MAX_KEY
 from services.contracts.normalise import MAX_CUSTOMER, MAX_SOURCE, MAX_TYPE
-from services.ingest.doors.events import EventsAnswer
+from services.ingest.debug import DebugAnswer
+from services.ingest.doors.registry import DOORS, PREFIXES
+from services.ingest.intake import KEY_PARAMETER
+from services.ingest.openapi_doors import ANSWERS, OWN, door_paths
 from services.ingest.refusals import STATUS, ErrorBody
 
 _REFS = "#/components/schemas/{name}"
@@ -17,25 +20,31 @@ _REASONS = {
     403: "the write key may not be used like this, or not from this origin",
     408: "the body did not come in time",
     413: "the request, or the number of its events, is over the limit",
-    415: "the body is packed with something other than gzip",
+    415: "the body is packed with something other than gzip or deflate, or is of no known media type",
     429: "the key posts more events a second than it may",
     503: "nothing was lost, nothing is promised: send the same again",
 }
 
 
-def add_events_door(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document with `POST /v1/events` and its schemas in it."""
-    _, components = msgspec.json.schema_components([EventsAnswer, ErrorBody], ref_template=_REFS)
+def add_doors(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with all doors and their schemas in it."""
+    _, components = msgspec.json.schema_components([*ANSWERS, DebugAnswer, ErrorBody], ref_template=_REFS)
     found = document.get("components", {}).get("schemas", {})
     kept = {name: schema for name, schema in found.items() if "ValidationError" not in name}
     schemas = {**kept, **{name: _tidy(schema) for name, schema in components.items()}, "PostedEvent": _posted_event()}
     security = {
         "writeKey": {"type": "http", "scheme": "bearer", "description": "a write key: povod keys create NAME"},
+        "writeKeyInQuery": {"type": "apiKey", "in": "query", "name": KEY_PARAMETER, "description": "for clients that can send no header"},
         "writeKeyAsUser": {"type": "http", "scheme": "basic", "description": "the write key as user, the password empty"},
+        "adminKey": {"type": "http", "scheme": "bearer", "description": "an admin key: povod keys create NAME --scope admin"},
     }
     return {
         **document,
-        "paths": {"/v1/events": {"post": _operation()}, **_without_validation(document["paths"])},
+        "paths": {
+            OWN: {"post": _operation()},
+            **door_paths(DOORS, PREFIXES, _errors(), _REFS),
+            **_without_validation(document["paths"]),
+        },
         "components": {**document.get("components", {}), "schemas": schemas, "securitySchemes": security},
     }
 
@@ -52,8 +61,11 @@ def _without_validation(paths: dict[str, Any]) -> dict[str, Any]:
     return paths
 
 
+def _errors() -> dict[str, Any]:
+    return {str(status): _error(status, words) for status, words in _REASONS.items()}
+
+
 def _operation() -> dict[str, Any]:
-    errors = {str(status): _error(status, words) for status, words in _REASONS.items()}
     return {
         "tags": ["events"],
         "summary": "Post events",
@@ -66,7 +78,7 @@ def _operation() -> dict[str, Any]:
             {"name": "traceparent", "in": "header", "required": False, "schema": {"type": "string"}, "description": "W3C Trace Context"}
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _request(), "examples": _examples()}}},
-        "responses": {"200": _response("what became of each event", "EventsAnswer"), **errors},
+        "responses": {"200": _response("what became of each event", "EventsAnswer"), **_errors()},
     }
 
 
@@ -92,7 +104,7 @@ def _posted_event() -> dict[str, Any]:
     return {
         "type": "object",
         "required": ["type"],
-        "anyOf": [{"required": ["customer"]}, {"required": ["subject"]}],
+        "anyOf": [{"required": ["customer"]}, {"required": ["subject"]}, {"required": ["anonymous"]}],
         "properties": {
             "type": {"type": "string", "minLength": 1, "maxLength": MAX_TYPE, "description": "lower.dotted; any type is taken"},
             "customer": {**identifier, "maxLength": MAX_CUSTOMER, "description": "your own id of the person"},
@@ -101,6 +113,15 @@ def _posted_event() -> dict[str, Any]:
             "time": {
                 "type": ["string", "number", "null"],
                 "description": "ISO 8601 with an offset, or Unix seconds or milliseconds; now, if left out",
+            },
+            "anonymous": {**identifier, "maxLength": MAX_CUSTOMER, "description": "your id of a visitor who has not said who he is"},
+            "sent_at": {
+                "type": ["string", "number", "null"],
+                "description": "the client's clock when it sent: with it, `time` is corrected for that clock's error",
+            },
+            "signature": {
+                "type": ["string", "null"],
+                "description": "hex HMAC-SHA256 of the customer's id, where the key asks for it: povod keys identity-secret NAME",
             },
             "data": {
                 "type": ["object", "null"],
