@@ -50,3 +50,63 @@ def test_mistakes_end_in_a_sentence(capsys: pytest.CaptureFixture[str], folder: 
     assert code == 1
     assert said in error
     assert "Traceback" not in error
+
+
+def test_limits_rotation_and_signatures_by_command(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """A browser key with limits is made, shown, rotated; its identity secret is printed with it and on demand, the same each time."""
+    options = [
+        "--scope",
+        "browser",
+        "--rate",
+        "20",
+        "--origin",
+        "https://shop.example",
+        "--origin",
+        "https://m.shop.example",
+        "--require-signature",
+    ]
+    made = json.loads(_povod(capsys, folder, "keys", "create", "web", *options, "--json")[1])
+    again = json.loads(_povod(capsys, folder, "keys", "identity-secret", "web", "--json")[1])
+    assert again == {"name": "web", "identity_secret": made["identity_secret"]}
+    assert len(made["identity_secret"]) == 64
+    rotated = json.loads(_povod(capsys, folder, "keys", "rotate", "web", "--grace", "2d", "--json")[1])
+    assert rotated["key"].startswith("pk_")
+    assert rotated["key"] != made["key"]
+    (listed,) = json.loads(_povod(capsys, folder, "keys", "list", "--json")[1])["keys"]
+    assert (listed["rate"], listed["origins"], listed["require_signature"]) == (
+        20,
+        ["https://m.shop.example", "https://shop.example"],
+        True,
+    )
+    assert (listed["former_until"], listed["last_used_at"]) == (rotated["former_until"], None)
+    shown = _povod(capsys, folder, "keys", "list")[1].splitlines()[2]
+    assert shown.split()[:5] == ["web", "browser", "20", "https://m.shop.example", "https://shop.example"]
+    assert made["identity_secret"] in _povod(capsys, folder, "keys", "identity-secret", "web")[1]
+
+
+def test_a_person_sees_key_and_identity_secret(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Without --json the key stands in a line of its own, the identity secret below it."""
+    key, secret = _povod(capsys, folder, "keys", "create", "web", "--browser", "--require-signature")[1].splitlines()
+    assert key.startswith("pk_")
+    assert secret.startswith("identity secret, for your server only: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("rotate", "nobody"), 1, "no good key named 'nobody'"),
+        (("rotate", "shop", "--grace", "soon"), 2, "'soon' is no duration"),
+        (("identity-secret", "shop"), 1, "asks for no signatures"),
+        (("create", "web", "--origin", "shop.example"), 1, "'shop.example' is no origin"),
+        (("create", "web", "--require-signature"), 1, "only a browser key"),
+        (("create", "web", "--scope", "owner"), 2, "'owner' is not one of"),
+    ],
+)
+def test_limits_that_are_none_end_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], folder: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    """A wrong name, duration, origin or scope ends in a sentence and its exit code."""
+    _povod(capsys, folder, "keys", "create", "shop")
+    found, _, error = _povod(capsys, folder, "keys", *words)
+    assert found == code
+    assert said in error
