@@ -1,4 +1,4 @@
-"""The documents in `schemas/` that are made from code: the contracts and the OpenAPI document.
+"""The documents in `schemas/` that are made from code: the contracts, the OpenAPI and the AsyncAPI document.
 
 `python -m tests.contract.documents` writes them.
 """
@@ -27,6 +27,7 @@ from services.runtime.eventlog.embedded import EmbeddedEventLog
 from services.runtime.health import HealthState
 from services.runtime.settings import IngestSettings
 from services.runtime.telemetry.metrics import process_metrics
+from tests.contract.asyncapi import asyncapi_text
 
 CONTRACTS: dict[str, type[msgspec.Struct]] = {
     "event": Event,
@@ -40,7 +41,8 @@ CONTRACTS: dict[str, type[msgspec.Struct]] = {
 def documents() -> dict[str, str]:
     """Return the text of every file in `schemas/` that is made from code, by its name."""
     found = {f"{name}.json": contract_schema(name) for name in CONTRACTS} | {"openapi.json": openapi_document()}
-    return {name: json.dumps(document, ensure_ascii=False, indent=2) + "\n" for name, document in found.items()}
+    texts = {name: json.dumps(document, ensure_ascii=False, indent=2) + "\n" for name, document in found.items()}
+    return texts | {"asyncapi.yaml": asyncapi_text()}
 
 
 def contract_schema(name: str) -> dict[str, Any]:
