@@ -26,7 +26,7 @@ STATUS = MappingProxyType(
         "unsupported_media_type": 415,
         "rate_limited": 429,
         "internal_error": 500,
-        "not_supported": 501,
+        "not_supported": 400,
         "overloaded": 503,
         "keys_unavailable": 503,
         "log_unavailable": 503,

@@ -6,7 +6,7 @@
     PUT    /api/v1/customers/ID/devices             POST /api/v2/batch
     DELETE /api/v1/customers/ID/devices/TOKEN
 
-What an operation becomes: `customerio_operations`. Deleting a person is answered with 501: nothing here can erase one.
+What an operation becomes: `customerio_operations`. Deleting a person is refused (`not_supported`): nothing here can erase one.
 See https://docs.customer.io/integrations/api/track/
 """
 
@@ -68,7 +68,7 @@ class CustomerioTrackDoor:
     def read(self, posted: Posted) -> Parcel:
         """Return the events of all operations.
 
-        Raises `InvalidEvent` (`invalid_json`, `too_deep`, `empty_batch`) and `RequestRefused` (404, 405, 501) for what is not done here.
+        Raises `InvalidEvent` (`invalid_json`, `too_deep`, `empty_batch`) and `RequestRefused` (404, 405, 400) for what is not done here.
         """
         operations = _operations(posted)
         return Parcel([item for operation in operations for item in items_of(operation)], password_of(posted.headers))
@@ -173,7 +173,7 @@ def _object(body: Any) -> dict[str, Any]:
 
 def _bad(why: Result) -> Answer:
     refused = RequestRefused(why.code or "bad_request", why.message or "")
-    return Answer(501 if why.code == "not_supported" else 400, JSON, _encoder.encode(body_of(refused)))
+    return Answer(400, JSON, _encoder.encode(body_of(refused)))
 
 
 def _errors(operations: Sequence[Any], results: Sequence[Result]) -> list[BatchError]:

@@ -180,9 +180,9 @@ def test_rejects_of_a_batch() -> None:
 
 
 def test_a_single_entity() -> None:
-    """An operation by itself is answered by itself: 501 for what is not done, 400 for what is wrong."""
+    """An operation by itself is answered by itself: 400 for what is not done, and for what is wrong."""
     for operation, status in (
-        (_operation(action="delete"), 501),
+        (_operation(action="delete"), 400),
         (_operation(action="event"), 400),
         (_operation(action="event", name="a"), 200),
     ):
