@@ -75,7 +75,7 @@
     ];
     const line = made("tr", isFresh ? "fresh" : "",
       made("td", "at", time),
-      made("td", "", made("span", `pill ${event.status}`, words[event.status] || event.status)),
+      made("td", "result", made("span", `pill ${event.status}`, words[event.status] || event.status)),
       made("td", "", event.type, event.id && made("span", "small", event.id)),
       made("td", "", event.customer),
       made("td", "why", ...said),
@@ -99,6 +99,7 @@
     byId("table").hidden = !shown.length;
     byId("empty").hidden = shown.length > 0;
     byId("empty").firstElementChild.textContent = answer.events.length ? words.none : words.empty;
+    byId("lesson").hidden = answer.events.length > 0;
   }
 
   function tell(problem) {
