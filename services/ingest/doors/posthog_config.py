@@ -16,7 +16,7 @@ from services.ingest.refusals import RequestRefused
 
 CONFIG_PREFIX = "/array/"
 FLAGS_PATHS = ("/flags", "/decide")
-_SCRIPT = b"application/javascript"
+_SCRIPT = b"text/javascript"
 _OFF = (
     "autocaptureExceptions",
     "captureDeadClicks",

@@ -33,7 +33,7 @@ def test_the_settings() -> None:
 def test_the_settings_as_a_script() -> None:
     """The script puts the same settings where posthog-js looks for them."""
     answer = CONFIG.accept(_get("/array/pk_test/config.js"), NOTHING)
-    assert answer.content_type == b"application/javascript"
+    assert answer.content_type == b"text/javascript"
     start = '(window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CONFIG||{})["pk_test"]={config:{"token":"pk_test",'
     assert answer.body.decode().startswith(start)
 
