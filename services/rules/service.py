@@ -11,6 +11,7 @@ from services.rules.activation import ActiveRulesets, NoActiveRuleset
 from services.rules.cache import DocumentCache, relax_collector
 from services.rules.owner import PartitionOwner
 from services.rules.ownership import Ownership, end_tasks
+from services.rules.room import Room
 from services.rules.worker import Worker
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
@@ -23,7 +24,9 @@ from services.runtime.telemetry.metrics import OUTBOX_DEPTH, PARTITION_LAG, Metr
 EVENTS_TOPIC = "povod.events"
 GROUP = "rules"
 AT_ONCE = 4
-"""Transactions under way at once: one waits for the database while another decides."""
+"""Transactions under way at once, at most."""
+RECORDS_AT_ONCE = 2_000
+"""Their records: more would only make each of them take longer."""
 _REPORT_EVERY = 1.0
 _RULESET_POLL = 1.0
 _log = structlog.get_logger()
@@ -62,6 +65,7 @@ class RulesService:
         self._reader = log.reader(GROUP, [EVENTS_TOPIC], self)
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._room = Room(RECORDS_AT_ONCE)
         self._failure: BaseException | None = None
 
     def not_ready_because(self) -> str | None:
@@ -135,7 +139,7 @@ class RulesService:
     async def _process(self, owner: PartitionOwner, batch: Batch) -> None:
         """Work off one batch while its partition is paused; afterwards it goes on, from where the last commit left it."""
         try:
-            async with self._slots:
+            async with self._slots, self._room.hold(len(batch.records)):
                 await owner.process(batch)
             owner.backoff.reset()
         except Retryable as error:
