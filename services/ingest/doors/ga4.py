@@ -81,7 +81,7 @@ class Ga4DebugDoor:
     def accept(self, posted: Posted, judged: Judged) -> Answer:  # noqa: ARG002 - the port's
         """Answer 200 with what would have been rejected."""
         reception = Reception("debug", trusted=True, received_at=posted.received_at, new_id=lambda: "debug")
-        found = [message for path, item in _items(posted) if (message := _message(path, item, reception)) is not None]
+        found = [message for path, item in _items(posted) for message in _messages(path, item, reception)]
         return Answer(200, JSON, _encoder.encode(DebugAnswer(validation_messages=found)))
 
     def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
@@ -157,13 +157,16 @@ def _derived_id(body: dict[str, Any], index: int, *event: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def _message(path: str, item: Item, reception: Reception) -> ValidationMessage | None:
+def _messages(path: str, item: Item, reception: Reception) -> Iterator[ValidationMessage]:
+    """Yield why an event would be rejected, or what would be left out of it."""
     try:
         if isinstance(item, Unreadable):
             raise item.error
-        normalise(item, reception)
+        warnings = normalise(item, reception).warnings
     except InvalidEvent as error:
         code = "VALUE_REQUIRED" if error.code.startswith("missing_") else "VALUE_INVALID"
         pointer = (error.pointer or "").replace("/", ".")
-        return ValidationMessage(field_path=f"{path}{pointer}", description=f"{error.code}: {error.message}", validation_code=code)
-    return None
+        yield ValidationMessage(field_path=f"{path}{pointer}", description=f"{error.code}: {error.message}", validation_code=code)
+    else:
+        for warning in warnings:
+            yield ValidationMessage(field_path=path, description=warning, validation_code="VALUE_INVALID")

@@ -174,6 +174,9 @@ def _remark(result: Result) -> str | None:
     """Return what a developer should know of an event, None where all is well."""
     if result.status == "rejected":
         return f"{result.code}: {result.message}"
+    remarks = [*result.warnings]
     if result.clamped:
-        return "its time was moved to the nearest allowed"
-    return "it had no uuid: a repeat of it would count again" if result.generated else None
+        remarks.append("its time was moved to the nearest allowed")
+    if result.generated:
+        remarks.append("it had no uuid: a repeat of it would count again")
+    return "; ".join(remarks) or None

@@ -114,6 +114,9 @@ def test_debugging() -> None:
     ]
     assert messages[1]["description"].startswith("missing_type: ")
     assert json.loads(DEBUG.accept(_request(PURCHASE), nothing).body) == {"validationMessages": []}
+    odd = _request(user_properties={"email": {"value": "nobody"}})
+    (message,) = json.loads(DEBUG.accept(odd, nothing).body)["validationMessages"]
+    assert message["fieldPath"] == "user_properties"
 
 
 def test_what_can_not_be_read() -> None:

@@ -193,6 +193,7 @@ def test_v1_verdicts() -> None:
         {"event": "a", "uuid": "nobody"},
         {"event": "a", "distinct_id": "u1", "uuid": "ancient", "timestamp": "2020-01-01T00:00:00Z"},
         {"event": "a", "distinct_id": "u1", "uuid": "odd", "properties": {"$set": {"x" * 300: 1}}},
+        {"event": "$set", "distinct_id": "u1", "uuid": "mail", "properties": {"$set": {"email": "nobody"}}},
     )
     verdicts = json.loads(V1.accept(request, judged(V1, request)).body)["results"]
     assert {uuid: verdict["result"] for uuid, verdict in verdicts.items()} == {
@@ -200,6 +201,7 @@ def test_v1_verdicts() -> None:
         "nobody": "drop",
         "ancient": "warning",
         "odd": "warning",
+        "mail": "warning",
     }
     assert verdicts["nobody"]["details"].startswith("missing_customer: ")
     assert verdicts["odd"]["details"].startswith("key_too_long: ")
