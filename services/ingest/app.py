@@ -15,6 +15,7 @@ from services.ingest import debug, health, snippet
 from services.ingest.answers import Send, refusal, refusal_response, send_answer
 from services.ingest.application import BODY_DEADLINE, DoorsApplication
 from services.ingest.body import Receive
+from services.ingest.doors import segment_settings
 from services.ingest.doors.registry import DOORS, door_at
 from services.ingest.hooks import receiving
 from services.ingest.intake import Intake
@@ -72,6 +73,7 @@ def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) 
     app = IngestApp(parts, body_deadline)
     app.include_router(health.router_of(parts.health, parts.metrics, app.intake.report))
     app.include_router(snippet.router_of())
+    app.include_router(segment_settings.router_of(parts.settings.public_url))
     app.include_router(debug.router_of(parts.keys, app.intake.recent, parts.clock))
     for router in (*routers_of(parts, app.intake.in_flight), receiving.router_of(parts, app.intake.in_flight)):
         app.include_router(router)

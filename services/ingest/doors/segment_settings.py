@@ -1,0 +1,99 @@
+"""What browser libraries ask for before they send anything: where to, and which integrations there are (none but us).
+
+analytics.js and Customer.io's client: `GET /v1/projects/KEY/settings` from their `cdnURL`. Without it they don't start.
+RudderStack's: `GET /sourceConfig/?writeKey=KEY` from its `configUrl`, with a preflight, since it sends `Authorization`.
+Nothing here is a secret and nothing is looked up: whether the key is good is said to the first event.
+"""
+
+import re
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from services.ingest.cors import answer_headers, preflight_headers
+
+R = TypeVar("R", bound=Response)
+SETTINGS_PATH = "/v1/projects/{key}/settings"
+CONFIG_PATHS = ("/sourceConfig", "/sourceConfig/")
+_HOST = re.compile(r"[A-Za-z0-9.\-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?")
+_INTEGRATIONS = ("Segment.io", "Customer.io Data Pipelines")
+"""What the two libraries call the place that events go to."""
+
+
+def router_of(public_url: str) -> APIRouter:
+    """Return the routes; `public_url` says whether the web reaches us by https where the request itself can't."""
+    router = APIRouter()
+
+    @router.get(SETTINGS_PATH, include_in_schema=False)
+    async def settings_of_analytics_js(key: str, request: Request) -> JSONResponse:
+        """Return the settings of analytics.js: where to send to."""
+        return _open(request, segment_settings(key, *address_of(request, public_url)))
+
+    for path in CONFIG_PATHS:
+
+        @router.get(path, include_in_schema=False)
+        async def source_config_of_rudderstack(request: Request) -> JSONResponse:
+            """Return the configuration of RudderStack's browser library: no destinations."""
+            return _open(request, source_config(request.query_params.get("writeKey", "")))
+
+    for path in (SETTINGS_PATH, *CONFIG_PATHS):
+
+        @router.options(path, include_in_schema=False)
+        async def preflight(request: Request) -> Response:
+            """Let any page ask."""
+            return _with(Response(status_code=204), preflight_headers(dict(request.headers.raw), lambda _origin: True))
+
+    return router
+
+
+def segment_settings(key: str, scheme: str, host: str) -> dict[str, Any]:
+    """Return what analytics.js 1.84 needs: without `integrations` it fails; a sample rate of 0 keeps its own metrics at home."""
+    ours = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": scheme}
+    return {
+        "integrations": dict.fromkeys(_INTEGRATIONS, ours),
+        "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
+        "metrics": {"sampleRate": 0},
+    }
+
+
+def source_config(key: str) -> dict[str, Any]:
+    """Return what RudderStack's analytics-js 3.34 needs: `source` with an id, a config and a list of destinations."""
+    nothing_collected = {"errors": {"enabled": False}, "metrics": {"enabled": False}}
+    return {
+        "source": {
+            "id": "povod",
+            "name": "Povod",
+            "writeKey": key,
+            "enabled": True,
+            "workspaceId": "povod",
+            "config": {"statsCollection": nothing_collected},
+            "destinations": [],
+            "dataplanes": {},
+        },
+        "updatedAt": "2026-01-01T00:00:00.000Z",
+    }
+
+
+def address_of(request: Request, public_url: str) -> tuple[str, str]:
+    """Return the scheme and host by which the page reached us: what it asked for is what it can send to."""
+    public = urlsplit(public_url)
+    host = request.headers.get("host", "")
+    if host == public.netloc or not _HOST.fullmatch(host):
+        return public.scheme, public.netloc
+    forwarded = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return forwarded if forwarded in {"http", "https"} else request.url.scheme, host
+
+
+def _open(request: Request, content: dict[str, Any]) -> JSONResponse:
+    """Return JSON that pages of any origin may read, and nobody keeps: it names the host that was asked."""
+    origin = request.headers.get("origin")
+    headers = answer_headers(None if origin is None else origin.encode("latin-1"), None, lambda _origin: True)
+    return _with(JSONResponse(content, headers={"cache-control": "private, no-cache"}), headers)
+
+
+def _with(response: R, headers: tuple[tuple[bytes, bytes], ...]) -> R:
+    for name, value in headers:
+        response.headers[name.decode()] = value.decode("latin-1")
+    return response
