@@ -38,10 +38,9 @@ def test_a_code_without_a_status_is_our_mistake() -> None:
 
 
 def test_what_may_be_tried_again_says_so() -> None:
-    """The 503s of the table are those that SDKs send again; nothing else in it is a 5xx but our own mistake and what nobody does here."""
+    """The 503s of the table are those that SDKs send again; nothing else in it is a 5xx but our own mistake."""
     assert {code for code, status in STATUS.items() if status >= 500} == {
         "internal_error",
-        "not_supported",
         "overloaded",
         "keys_unavailable",
         "log_unavailable",
