@@ -21,6 +21,7 @@ from services.ingest.bots import is_bot
 from services.ingest.cors import answer_headers, check_origin, preflight_headers
 from services.ingest.credentials import secret_of
 from services.ingest.dead_letters import bury
+from services.ingest.doors.cloudevents import handshake
 from services.ingest.doors.port import Answer, Door, Parcel, Posted
 from services.ingest.identity import is_signed
 from services.ingest.judge import Judge, Judged
@@ -106,7 +107,9 @@ class Intake:
         return why, self._for_pages(door.refuse(posted, why) or refusal(why), posted, key)
 
     def preflight(self, headers: Mapping[bytes, bytes]) -> Answer:
-        """Return the answer to a browser that asks what it may send."""
+        """Return the answer to a browser that asks what it may send, or to a webhook's handshake."""
+        if agreed := handshake(headers, self._parts.settings.rate * 60):
+            return Answer(200, b"text/plain", b"", agreed)
         return Answer(204, b"text/plain", b"", preflight_headers(headers, self._parts.keys.allows_origin))
 
     def note_end(self, status: int, seconds: float) -> None:

@@ -69,19 +69,17 @@ def media_type_of(headers: Mapping[bytes, bytes]) -> str:
     return _bare(headers.get(b"content-type", b"").decode("latin-1"))
 
 
-def handshake(headers: Mapping[bytes, bytes], rate_per_minute: int) -> dict[bytes, bytes]:
+def handshake(headers: Mapping[bytes, bytes], rate: int) -> tuple[tuple[bytes, bytes], ...]:
     """Return what answers the webhook handshake, an OPTIONS request with `WebHook-Request-Origin`; nothing for any other OPTIONS.
 
+    Whoever asks may post: it is the write key that counts. `rate` is events a minute, 0: as many as he likes.
     See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md#4-abuse-protection
     """
     origin = headers.get(b"webhook-request-origin", b"").strip()
     if not origin:
-        return {}
-    return {
-        b"webhook-allowed-origin": origin,
-        b"webhook-allowed-rate": b"%d" % rate_per_minute,
-        b"allow": b"OPTIONS, POST",
-    }
+        return ()
+    allowed = b"%d" % rate if rate else b"*"
+    return ((b"webhook-allowed-origin", origin), (b"webhook-allowed-rate", allowed), (b"allow", b"OPTIONS, POST"))
 
 
 def _bare(content_type: str) -> str:

@@ -139,9 +139,11 @@ def test_what_is_no_cloudevent_at_all() -> None:
 
 def test_the_webhook_handshake() -> None:
     """Who asks whether it may post is answered with its own name and a rate; any other OPTIONS is not our business."""
-    assert handshake({b"webhook-request-origin": b"eventemitter.example.com"}, 120) == {
-        b"webhook-allowed-origin": b"eventemitter.example.com",
-        b"webhook-allowed-rate": b"120",
-        b"allow": b"OPTIONS, POST",
-    }
-    assert handshake({b"origin": b"https://shop.example"}, 120) == {}
+    asked = {b"webhook-request-origin": b"eventemitter.example.com"}
+    assert handshake(asked, 120) == (
+        (b"webhook-allowed-origin", b"eventemitter.example.com"),
+        (b"webhook-allowed-rate", b"120"),
+        (b"allow", b"OPTIONS, POST"),
+    )
+    assert handshake(asked, 0)[1] == (b"webhook-allowed-rate", b"*")
+    assert handshake({b"origin": b"https://shop.example"}, 120) == ()
