@@ -10,7 +10,8 @@ Each process remembers what it took itself. Kept of a key are its last 100 event
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -62,8 +63,9 @@ _decode_stored = msgspec.json.Decoder(_Stored).decode
 
 
 class _Noted(NamedTuple):
-    """A request: its last results, with the records and rejects that belong to them; or why it was refused."""
+    """A request: its last results, with the records and rejects that belong to them; or why it was refused. Numbered as they came."""
 
+    number: int
     at: datetime
     door: str
     size: int
@@ -100,30 +102,31 @@ class Recent:
 
     def __init__(self) -> None:
         self._shelves: OrderedDict[str, _Shelf] = OrderedDict()
+        self._next = count().__next__
 
     def note(self, key: str, door: str, posted: Posted, judged: Judged) -> None:
         """Keep what became of a request; costs about a microsecond, whatever its size."""
-        count = len(judged.results)
-        if not count:
+        total = len(judged.results)
+        if not total:
             return
         size = len(posted.body)
-        kept = min(count, LIMIT) if size <= MAX_BYTES else max(1, min(count * MAX_BYTES // size, LIMIT))
-        if kept == count:
-            noted = _Noted(posted.received_at, door, size, judged.results, judged.records, judged.rejects)
+        kept = min(total, LIMIT) if size <= MAX_BYTES else max(1, min(total * MAX_BYTES // size, LIMIT))
+        if kept == total:
+            noted = _Noted(self._next(), posted.received_at, door, size, judged.results, judged.records, judged.rejects)
         else:
             tails = (judged.results[-kept:], judged.records[-kept:], judged.rejects[-kept:])
-            noted = _Noted(posted.received_at, door, size * kept // count, *tails)
+            noted = _Noted(self._next(), posted.received_at, door, size * kept // total, *tails)
         self._shelf(key).put(noted)
 
     def note_refused(self, key: str, door: str, at: datetime, refused: RequestRefused) -> None:
         """Keep that a whole request was refused; `key` is empty where it is not known."""
-        self._shelf(key).put(_Noted(at, door, len(refused.message), refused=refused))
+        self._shelf(key).put(_Noted(self._next(), at, door, len(refused.message), refused=refused))
 
     def seen(self, key: str | None = None, limit: int = LIMIT) -> list[Seen]:
         """Return the newest events of a key (None: of all), the newest first."""
         shelves = list(self._shelves.items()) if key is None else [(key, self._shelves[key])] if key in self._shelves else []
         found = [each for name, shelf in shelves for each in islice(_seen_of(name, shelf), limit)]
-        return sorted(found, key=lambda each: each.at, reverse=True)[:limit]
+        return [seen for _, seen in sorted(found, key=itemgetter(0), reverse=True)[:limit]]
 
     def _shelf(self, key: str) -> _Shelf:
         shelf = self._shelves.get(key)
@@ -135,12 +138,14 @@ class Recent:
         return shelf
 
 
-def _seen_of(key: str, shelf: _Shelf) -> Iterator[Seen]:
+def _seen_of(key: str, shelf: _Shelf) -> Iterator[tuple[int, Seen]]:
+    """Yield what is kept of a key with the number of its request, the newest first."""
     for noted in reversed(shelf.noted):
         if noted.refused is not None:
             refused = noted.refused
-            yield Seen(at=noted.at, key=key, door=noted.door, status="refused", code=refused.code, message=refused.message)
-        yield from _results(key, noted)
+            seen = Seen(at=noted.at, key=key, door=noted.door, status="refused", code=refused.code, message=refused.message)
+            yield noted.number, seen
+        yield from ((noted.number, seen) for seen in _results(key, noted))
 
 
 def _results(key: str, noted: _Noted) -> Iterator[Seen]:
