@@ -30,7 +30,7 @@ from services.ingest.parts import IngestParts
 from services.ingest.peers import networks_of
 from services.ingest.recent import Recent
 from services.ingest.refusals import RequestRefused, refusal_of
-from services.ingest.tally import count, count_refused
+from services.ingest.tally import Tally
 from services.ingest.uuid7 import new_uuid7
 from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT, INGEST_SECONDS
 
@@ -61,6 +61,7 @@ class Intake:
         self._rate = RateLimit(parts.settings.rate)
         self.in_flight = InFlight(parts.settings.max_in_flight)
         self.recent = Recent()
+        self._tally = Tally(parts.metrics)
         self.proxies = networks_of(parts.settings.trusted_proxies)
 
     def key_of(self, door: Door, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> WriteKey | None:
@@ -94,7 +95,7 @@ class Intake:
 
     def answer(self, door: Door, taken: Taken) -> Answer:
         """Count a stored request and have its door word the answer, for web pages too."""
-        count(self._parts.metrics, taken.key.name, door.name, taken.judged)
+        self._tally.count(taken.key.name, door.name, taken.judged)
         self.recent.note(taken.key.name, door.name, taken.posted, taken.judged)
         return self._for_pages(door.accept(taken.posted, taken.judged), taken.posted, taken.key)
 
@@ -102,7 +103,7 @@ class Intake:
         """Return why a request is refused and its door's words for it; `key` as far as it is known."""
         why = refused(error)
         name = "" if key is None else key.name
-        count_refused(self._parts.metrics, name, door.name, why.code)
+        self._tally.count_refused(name, door.name, why.code)
         self.recent.note_refused(name, door.name, posted.received_at, why)
         return why, self._for_pages(door.refuse(posted, why) or refusal(why), posted, key)
 

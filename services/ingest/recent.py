@@ -68,19 +68,18 @@ class _Noted(NamedTuple):
     number: int
     at: datetime
     door: str
+    events: int
     size: int
     results: Sequence[Result] = ()
     records: Sequence[OutgoingRecord] = ()
     rejects: Sequence[Reject] = ()
     refused: RequestRefused | None = None
 
-    @property
-    def events(self) -> int:
-        return len(self.results) or 1
-
 
 class _Shelf:
     """What is kept of one key."""
+
+    __slots__ = ("_events", "_size", "noted")
 
     def __init__(self) -> None:
         self.noted: deque[_Noted] = deque()
@@ -88,9 +87,14 @@ class _Shelf:
         self._size = 0
 
     def put(self, noted: _Noted) -> None:
+        """Keep a request, and of the oldest ones as many as there is room for."""
         self.noted.append(noted)
         self._events += noted.events
         self._size += noted.size
+        if self._events > LIMIT or self._size > MAX_BYTES:
+            self._make_room()
+
+    def _make_room(self) -> None:
         while len(self.noted) > 1 and (self._events - self.noted[0].events >= LIMIT or self._size > MAX_BYTES):
             oldest = self.noted.popleft()
             self._events -= oldest.events
@@ -112,15 +116,15 @@ class Recent:
         size = len(posted.body)
         kept = min(total, LIMIT) if size <= MAX_BYTES else max(1, min(total * MAX_BYTES // size, LIMIT))
         if kept == total:
-            noted = _Noted(self._next(), posted.received_at, door, size, judged.results, judged.records, judged.rejects)
+            noted = _Noted(self._next(), posted.received_at, door, total, size, judged.results, judged.records, judged.rejects)
         else:
             tails = (judged.results[-kept:], judged.records[-kept:], judged.rejects[-kept:])
-            noted = _Noted(self._next(), posted.received_at, door, size * kept // total, *tails)
+            noted = _Noted(self._next(), posted.received_at, door, kept, size * kept // total, *tails)
         self._shelf(key).put(noted)
 
     def note_refused(self, key: str, door: str, at: datetime, refused: RequestRefused) -> None:
         """Keep that a whole request was refused; `key` is empty where it is not known."""
-        self._shelf(key).put(_Noted(self._next(), at, door, len(refused.message), refused=refused))
+        self._shelf(key).put(_Noted(self._next(), at, door, 1, len(refused.message), refused=refused))
 
     def seen(self, key: str | None = None, limit: int = LIMIT) -> list[Seen]:
         """Return the newest events of a key (None: of all), the newest first."""

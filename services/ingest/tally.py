@@ -1,23 +1,48 @@
 """Count what became of events: by key and door, and of the rejected ones by reason too."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from services.ingest.judge import Judged
+from services.ingest.judge import Judged, Reject
 from services.runtime.telemetry.metrics import INGEST_EVENTS, INGEST_REFUSED, INGEST_REJECTS, Metrics
 
-VERDICTS = ("accepted", "duplicate_in_request", "rejected")
+
+class _Counters(NamedTuple):
+    accepted: Callable[[float], None]
+    duplicate: Callable[[float], None]
+    rejected: Callable[[float], None]
 
 
-def count(metrics: Metrics, key: str, door: str, judged: Judged) -> None:
-    """Count a request's events."""
-    for verdict, number in zip(VERDICTS, judged.counts, strict=True):
-        if number:
-            metrics.add(INGEST_EVENTS, number, key=key, door=door, verdict=verdict)
-    if judged.rejects:
-        for code, number in Counter(reject.code for reject in judged.rejects).items():
-            metrics.add(INGEST_REJECTS, number, key=key, door=door, code=code)
+class Tally:
+    """Counts into the metrics; what counts a key at a door is looked up once. One for a process."""
 
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._counters: dict[tuple[str, str], _Counters] = {}
 
-def count_refused(metrics: Metrics, key: str, door: str, code: str) -> None:
-    """Count a request that was refused as a whole; `key` is empty where it is not known."""
-    metrics.add(INGEST_REFUSED, key=key, door=door, code=code)
+    def count(self, key: str, door: str, judged: Judged) -> None:
+        """Count a request's events."""
+        accepted, duplicates, rejected = judged.counts
+        counters = self._counters.get((key, door)) or self._look_up(key, door)
+        if accepted:
+            counters.accepted(accepted)
+        if duplicates:
+            counters.duplicate(duplicates)
+        if rejected:
+            counters.rejected(rejected)
+            self._count_reasons(key, door, judged.rejects)
+
+    def count_refused(self, key: str, door: str, code: str) -> None:
+        """Count a request that was refused as a whole; `key` is empty where it is not known."""
+        self._metrics.add(INGEST_REFUSED, key=key, door=door, code=code)
+
+    def _count_reasons(self, key: str, door: str, rejects: Sequence[Reject]) -> None:
+        for code, number in Counter(reject.code for reject in rejects).items():
+            self._metrics.add(INGEST_REJECTS, number, key=key, door=door, code=code)
+
+    def _look_up(self, key: str, door: str) -> _Counters:
+        verdicts = ("accepted", "duplicate_in_request", "rejected")
+        found = _Counters(*(self._metrics.counter(INGEST_EVENTS, key=key, door=door, verdict=verdict) for verdict in verdicts))
+        self._counters[key, door] = found
+        return found

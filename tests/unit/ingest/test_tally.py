@@ -3,7 +3,7 @@
 from services.contracts.catalogue import Catalogue
 from services.contracts.normalise import Reception
 from services.ingest.judge import Judge
-from services.ingest.tally import count, count_refused
+from services.ingest.tally import Tally
 from services.runtime.telemetry.metrics import process_metrics
 from tests.unit.ingest.test_recent import NOW
 
@@ -15,7 +15,7 @@ def test_events_are_counted_by_key_door_and_reason() -> None:
     metrics = process_metrics()
     good = {"type": "page.viewed", "customer": "42", "id": "a"}
     judged = Judge(Catalogue({}), 65_536).judge([good, good, {"type": "x"}, {"type": "y"}, 5], SHOP)
-    count(metrics, "shop", "segment", judged)
+    Tally(metrics).count("shop", "segment", judged)
     verdicts = ("accepted", "duplicate_in_request", "rejected")
     assert [metrics.value("povod_ingest_events_total", key="shop", door="segment", verdict=each) for each in verdicts] == [1, 1, 3]
     codes = ("missing_customer", "not_an_object", "schema")
@@ -25,5 +25,5 @@ def test_events_are_counted_by_key_door_and_reason() -> None:
 def test_refused_requests_are_counted_by_reason() -> None:
     """A request refused as a whole is counted, under no key where that is not known."""
     metrics = process_metrics()
-    count_refused(metrics, "", "segment", "unauthorized")
+    Tally(metrics).count_refused("", "segment", "unauthorized")
     assert metrics.value("povod_ingest_refused_total", key="", door="segment", code="unauthorized") == 1
