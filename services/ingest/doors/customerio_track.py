@@ -13,12 +13,14 @@ See https://docs.customer.io/integrations/api/track/
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from services.contracts.errors import InvalidEvent
-from services.contracts.incoming import read_json
+from services.contracts.event_times import MAX_AGE
+from services.contracts.incoming import Item, read_json
 from services.ingest.doors.customerio_operations import items_of
 from services.ingest.doors.fields import object_of, text_of
 from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
@@ -70,8 +72,8 @@ class CustomerioTrackDoor:
 
         Raises `InvalidEvent` (`invalid_json`, `too_deep`, `empty_batch`) and `RequestRefused` (404, 405, 400) for what is not done here.
         """
-        operations = _operations(posted)
-        return Parcel([item for operation in operations for item in items_of(operation)], password_of(posted.headers))
+        items = [item for operation in _operations(posted) for item in items_of(operation)]
+        return Parcel([_dated(item, posted.received_at) for item in items], password_of(posted.headers))
 
     def accept(self, posted: Posted, judged: Judged) -> Answer:
         """Answer a batch with 200, or 207 and what was rejected; a single operation that was rejected with 400."""
@@ -89,6 +91,15 @@ class CustomerioTrackDoor:
             return None
         told = RequestRefused("unauthorized", "the API key (not the site id) must be a write key: make one with: povod keys create NAME")
         return Answer(status_of(told), JSON, _encoder.encode(body_of(told)), ((b"www-authenticate", b'Basic realm="povod"'),))
+
+
+def _dated(item: Item, received_at: datetime) -> Item:
+    """Mark what happened longer ago than a live event may have as historical: the client's `backfill` is for that."""
+    if not isinstance(item, dict):
+        return item
+    time = item.get("time")
+    is_old = isinstance(time, (int, float)) and time < (received_at - MAX_AGE).timestamp()
+    return {**item, "historical": True} if is_old else item
 
 
 def password_of(headers: Mapping[bytes, bytes]) -> str:

@@ -28,8 +28,8 @@ _OFF = (
     "logs",
     "productTours",
     "sessionRecording",
-    "surveys",
 )
+"""Off. `surveys` is not named at all: even where they are off, posthog-js loads their script to take them away."""
 _CONFIG: dict[str, Any] = {
     **dict.fromkeys(_OFF, False),
     "autocapture_opt_out": True,

@@ -22,6 +22,18 @@ _CONTEXT = {"$ip": "ip", "$timezone": "timezone", "$browser_language": "locale",
 _PAGE = {"$current_url": "url", "$pathname": "path", "$referrer": "referrer", "title": "title"}
 _CAMPAIGN = {"utm_source": "source", "utm_medium": "medium", "utm_campaign": "name", "utm_term": "term", "utm_content": "content"}
 _BOOKKEEPING = frozenset({"distinct_id", "token", *_CAMPAIGN})
+_NOT_KEPT = frozenset(
+    {
+        "$$client_ingestion_warning",
+        "$$heatmap",
+        "$exception",
+        "$feature_flag_called",
+        "$performance_event",
+        "$snapshot",
+        "$web_vitals",
+    }
+)
+"""What says something of the site or its program, and nothing of a customer."""
 _OF_PAGES = frozenset({"$pageview", "$screen"})
 _NOWHERE = "$direct"
 """What posthog-js calls the page before the first."""
@@ -50,9 +62,11 @@ class _Read(NamedTuple):
 
 
 def items_of(event: Any, envelope: Envelope, aliases: Aliases) -> Iterator[Item]:
-    """Yield the events of ours that one of PostHog's is: one or two, or an `Unreadable`."""
+    """Yield the events of ours that one of PostHog's is: one or two, an `Unreadable`, or none where it is not about a customer."""
     if not isinstance(event, dict):
         yield Unreadable(InvalidEvent("an event is a JSON object", code="not_an_object", pointer=""), event)
+        return
+    if text_of(event.get("event")) in _NOT_KEPT:
         return
     read = _Read(event, object_of(event.get("properties")), object_of(event.get("options")), envelope)
     read_item = _SPECIAL.get(text_of(event.get("event")))

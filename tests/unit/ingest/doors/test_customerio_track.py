@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from services.contracts.codec import decode_event
 from services.ingest.doors.customerio_track import CustomerioTrackDoor
 from services.ingest.doors.port import Posted
 from services.ingest.refusals import RequestRefused
-from tests.door_requests import item_of, items_of, judged, posted, refusal_of
+from tests.door_requests import NOW, item_of, items_of, judged, posted, refusal_of
 
 DOOR = CustomerioTrackDoor()
 BASIC = {"authorization": "Basic c2l0ZTE6c2tfdGVzdA==", "content-type": "application/json"}
@@ -67,6 +68,17 @@ def test_event() -> None:
     }
     text = _request("POST", "/api/v1/customers/u1/events", body | {"timestamp": "1795341600"})
     assert item_of(DOOR, text)["time"] == 1795341600
+
+
+def test_backfill() -> None:
+    """What happened more than thirty days ago is historical, and keeps its time; anything younger is not."""
+    long_ago = int(NOW.timestamp()) - 31 * 86_400
+    request = _request("POST", "/api/v1/customers/u1/events", {"name": "a", "timestamp": long_ago})
+    (record,) = judged(DOOR, request).records
+    event = decode_event(record.value)
+    assert (event.historical, int(event.time.timestamp())) == (True, long_ago)
+    recent = _request("POST", "/api/v1/customers/u1/events", {"name": "a", "timestamp": long_ago + 2 * 86_400})
+    assert "historical" not in item_of(DOOR, recent)
 
 
 def test_pages_and_screens() -> None:

@@ -151,6 +151,13 @@ def test_whose_alias(lib: str, distinct: str, alias: str, customer: str) -> None
     assert {item["customer"], item["anonymous"]} == {distinct, alias}
 
 
+@pytest.mark.parametrize("name", ["$exception", "$feature_flag_called", "$web_vitals", "$$heatmap"])
+def test_what_is_about_the_site_is_not_kept(name: str) -> None:
+    """Events about the site's program are no customer's: they are answered, and left out."""
+    assert items_of(DOOR, _one(event=name)) == []
+    assert [item["type"] for item in items_of(V1, _v1({"event": name}, {"event": "seen"}))] == ["seen"]
+
+
 def test_dangerous_merge() -> None:
     """`$merge_dangerously` brings the alias into `distinct_id`."""
     item = item_of(DOOR, _one(event="$merge_dangerously", properties={"alias": "u9"}))
