@@ -11,7 +11,8 @@ import pytest
 import structlog
 
 from services.runtime.settings import TelemetrySettings
-from services.runtime.telemetry.logs import ActionMissingError, configure_logging, mask
+from services.runtime.telemetry.logs import ActionMissingError, configure_logging
+from services.runtime.telemetry.redaction import mask
 
 
 @pytest.fixture(autouse=True)
