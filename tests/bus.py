@@ -1,4 +1,4 @@
-"""Customers on partitions of their own, in memory: each decides its log in order, outboxes are published in order, anything else may vary."""
+"""Customers on partitions of their own, in memory: logs and outboxes keep their order, anything else may vary."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
