@@ -20,6 +20,8 @@ _SOURCE_LIMIT = 512 * 1024
 _DEFAULT_LANGUAGE = "en"
 _LINE_BREAKING = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
+_WORD = re.compile(r"[a-z_]+")
+_URL = "_url"
 _ONE_LINE = frozenset({"subject.txt"})
 
 
@@ -30,6 +32,7 @@ class TemplateBundle:
         if sum(map(len, files.values())) > _SOURCE_LIMIT:
             raise RenderFailed(f"the template is larger than {_SOURCE_LIMIT} characters", code="template_too_large")
         self._sandbox = Sandbox(files)
+        self._words = frozenset(word for name in files for word in _WORD.findall(files[name]) if word.endswith(_URL))
         self._parts: dict[tuple[str, str], dict[str, str]] = {}
         for name in sorted(files):
             match name.split("/"):
@@ -47,6 +50,10 @@ class TemplateBundle:
         if found is None:
             raise RenderFailed(f"the template has no files for {channel}", code="template_missing")
         return found
+
+    def mentions(self, name: str) -> bool:
+        """Say whether a file speaks of the variable `name` (one that ends in `_url`), in whatever place."""
+        return name in self._words
 
     def render(self, channel: str, language: str, context: Mapping[str, Any]) -> dict[str, str]:
         """Return the parts of a channel in a language that `language_for` has named. Raises `RenderFailed`."""

@@ -50,7 +50,7 @@ class DispatchService:
             ChannelLoop(
                 Journal(database, clock, lease_clock or SystemClock(), sender.channel, sender.provider, self._reported),
                 sender,
-                Renderer(templates, signer, public_url),
+                Renderer(templates, signer, public_url, settings.links, clock),
                 clock,
                 metrics,
                 policy=RetryPolicy(max_attempts=settings.max_attempts, base=settings.retry_base, cap=settings.retry_cap),

@@ -96,6 +96,11 @@ class IngestSettings(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
+    share_port: bool = Field(default=False, description="let other processes listen on the same port too (SO_REUSEPORT)")
+    leave_for: Duration = Field(
+        timedelta(0),
+        description="how long requests are still taken after SIGTERM, closing each connection after its answer: what a balancer needs",
+    )
     public_url: str = Field("http://127.0.0.1:8080", description="how customers reach this door; links in messages begin with it")
     max_event: int = Field(65_536, ge=1_024, description="largest event, in bytes")
     max_body: int = Field(1_048_576, ge=1_024, description="largest request, in bytes, unpacked")
@@ -180,6 +185,14 @@ class TelegramSettings(Section):
     at_most_once: bool = Field(False, description="never send again after an ambiguous answer")
 
 
+class LinkSettings(Section):
+    """Which links of messages lead past ingest, so that clicks and opens are known. See `docs/links-and-pages.md`."""
+
+    clicks: tuple[str, ...] = Field(("email",), description="channels whose links are led past ingest, so that a click is known")
+    opens: tuple[str, ...] = Field(("email",), description="channels whose HTML gets an invisible picture, so that an opened mail is known")
+    untracked: tuple[str, ...] = Field((), description="templates whose messages are left as they are")
+
+
 class DispatchSettings(Section):
     """Delivery."""
 
@@ -194,6 +207,7 @@ class DispatchSettings(Section):
     smtp: SmtpSettings = Field(SmtpSettings(), description="e-mail")
     sms: SmsSettings = Field(SmsSettings(), description="SMS")
     telegram: TelegramSettings = Field(TelegramSettings(), description="Telegram")
+    links: LinkSettings = Field(LinkSettings(), description="clicks and opens")
 
 
 class TelemetrySettings(Section):
