@@ -20,10 +20,11 @@ def size_of(value: Any) -> int:
     return len(_encoder.encode(value))
 
 
-def fit_encoded(data: dict[str, Any]) -> msgspec.Raw:
-    """Return the JSON of what `fit` returns, with the fields in their own order."""
+def fit_encoded(data: dict[str, Any]) -> tuple[msgspec.Raw, bool]:
+    """Return the JSON of what `fit` returns, with the fields in their own order, and whether nothing was left out."""
     encoded = _plain_encoder.encode(data)
-    return msgspec.Raw(encoded if len(encoded) <= MAX_DATA_BYTES else _plain_encoder.encode(fit(data)))
+    is_whole = len(encoded) <= MAX_DATA_BYTES
+    return msgspec.Raw(encoded if is_whole else _plain_encoder.encode(fit(data))), is_whole
 
 
 def fit(data: dict[str, Any], limit: int = MAX_DATA_BYTES) -> dict[str, Any]:

@@ -71,6 +71,9 @@ def _refuse(turn: Turn, entrance: Entrance, reason: Reason, answers: list[Answer
 
 def _open(turn: Turn, entrance: Entrance) -> None:
     journey, key = entrance.journey, entrance.key or ""
+    trigger, is_whole = fit_encoded(entrance.trigger)
+    if is_whole and turn.event is not None:
+        turn.kept = trigger
     enrolment = Enrolment(
         id=enrolment_id(journey.name, turn.document.customer, key, _unique_id(entrance)),
         journey=journey.name,
@@ -81,7 +84,7 @@ def _open(turn: Turn, entrance: Entrance) -> None:
         trigger_type=entrance.trigger_type,
         trigger_source=entrance.trigger_source,
         key=key,
-        trigger=fit_encoded(entrance.trigger),
+        trigger=trigger,
         traceparent=turn.event.traceparent if turn.event is not None else None,
     )
     turn.enrolled.append(journey.name)

@@ -8,7 +8,7 @@ from services.contracts.decisions import Reason, Verdict
 from services.contracts.ids import Channel, MessageId, message_id
 from services.contracts.messages import Message
 from services.rules.core.bounds import fit
-from services.rules.core.document import CustomerDocument, Deferred, Pending, Slot
+from services.rules.core.document import Deferred, Pending, Slot
 from services.rules.core.effects import Publish
 from services.rules.core.entries import mark_send
 from services.rules.core.flow import go_to, next_step, stop_looping
@@ -167,7 +167,7 @@ def compose(turn: Turn, candidate: Candidate, channel: Channel) -> Message:
         enrolment=enrolment.id,
         tags=step.tags,
         priority=candidate.journey.priority,
-        context=_context(document, candidate),
+        context=_context(turn, candidate),
         traceparent=turn.event.traceparent if turn.event is not None else enrolment.traceparent,
     )
 
@@ -176,11 +176,11 @@ def _message_id(candidate: Candidate, channel: Channel) -> MessageId:
     return message_id(candidate.enrolment.id, candidate.step.id, FIRST_VISIT, channel)
 
 
-def _context(document: CustomerDocument, candidate: Candidate) -> dict[str, Any]:
+def _context(turn: Turn, candidate: Candidate) -> dict[str, Any]:
     """Return what the template may use: `customer`, `event` (also as `trigger`: the enrolling event's data) and `journey`."""
-    trigger = candidate.enrolment.trigger_data()
+    trigger = turn.trigger_of(candidate.enrolment)
     return {
-        "customer": fit({**document.traits, "id": document.customer}),
+        "customer": fit({**turn.document.traits, "id": turn.document.customer}),
         "event": trigger,
         "trigger": trigger,
         "journey": {"name": candidate.journey.name, "why": candidate.journey.why},

@@ -34,10 +34,11 @@ class Turn:
     """The working state of one `decide`; made from its arguments, thrown away after it.
 
     `document` is a copy whose containers are replaced, never changed. `at` is the input's logical time, `happened_at` the event's own
-    time, clamped to `at` (a timer's due time). `candidates` are messages that wait for their gates in this input.
+    time, clamped to `at` (a timer's due time). `candidates` are messages that wait for their gates in this input. `kept` is this event's
+    data as an enrolment that it opened keeps it, where that is all of it.
     """
 
-    __slots__ = ("at", "candidates", "document", "effects", "enrolled", "event", "exited", "given", "happened_at", "now", "ruleset")
+    __slots__ = ("at", "candidates", "document", "effects", "enrolled", "event", "exited", "given", "happened_at", "kept", "now", "ruleset")
 
     def __init__(self, document: CustomerDocument, given: Input, ruleset: Ruleset, now: datetime) -> None:
         self.document: CustomerDocument = document.__copy__()  # type: ignore[attr-defined]  # msgspec has it
@@ -51,6 +52,7 @@ class Turn:
         self.enrolled: list[str] = []
         self.exited: list[str] = []
         self.candidates: list[Candidate] = []
+        self.kept: msgspec.Raw | None = None
 
     def scope(self, trigger: dict[str, Any] | None = None) -> Scope:
         """Return what expressions see: this event (nothing for a timer), the customer, and the enrolling event's data."""
@@ -59,6 +61,12 @@ class Turn:
         if self.event is not None:
             scope.see(self.event.data, self.event.id, self.event.type, self.happened_at, self.event.source)
         return scope
+
+    def trigger_of(self, enrolment: Enrolment) -> dict[str, Any]:
+        """Return the enrolling event's data: it is at hand where that was this event."""
+        if self.event is not None and enrolment.trigger is self.kept:
+            return self.event.data
+        return enrolment.trigger_data()
 
     def put(self, enrolment: Enrolment) -> Enrolment:
         """Store an enrolment's new state and return it."""
