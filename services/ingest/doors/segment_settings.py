@@ -1,11 +1,13 @@
 """What browser libraries ask for before they send anything: where to, and which integrations there are (none but us).
 
-analytics.js and Customer.io's client: `GET /v1/projects/KEY/settings` from their `cdnURL`. Without it they don't start.
+analytics.js: `GET /v1/projects/KEY/settings` from its `cdnURL`; Customer.io's client the same from below `/customerio`, since it calls
+the integration otherwise, and both would load scripts from elsewhere if they saw two. Without settings neither starts.
 RudderStack's: `GET /sourceConfig/?writeKey=KEY` from its `configUrl`, with a preflight, since it sends `Authorization`.
 Nothing here is a secret and nothing is looked up: whether the key is good is said to the first event.
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,44 +17,43 @@ from fastapi.responses import JSONResponse, Response
 from services.ingest.cors import answer_headers, preflight_headers
 
 R = TypeVar("R", bound=Response)
-SETTINGS_PATH = "/v1/projects/{key}/settings"
+SETTINGS = {"/v1/projects/{key}/settings": "Segment.io", "/customerio/v1/projects/{key}/settings": "Customer.io Data Pipelines"}
+"""The paths of settings, and what the library that asks there calls the place that events go to."""
 CONFIG_PATHS = ("/sourceConfig", "/sourceConfig/")
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?")
-_INTEGRATIONS = ("Segment.io", "Customer.io Data Pipelines")
-"""What the two libraries call the place that events go to."""
 
 
 def router_of(public_url: str) -> APIRouter:
     """Return the routes; `public_url` says whether the web reaches us by https where the request itself can't."""
     router = APIRouter()
-
-    @router.get(SETTINGS_PATH, include_in_schema=False)
-    async def settings_of_analytics_js(key: str, request: Request) -> JSONResponse:
-        """Return the settings of analytics.js: where to send to."""
-        return _open(request, segment_settings(key, *address_of(request, public_url)))
-
+    for path, name in SETTINGS.items():
+        router.add_api_route(path, _settings_of(name, public_url), include_in_schema=False)
     for path in CONFIG_PATHS:
-
-        @router.get(path, include_in_schema=False)
-        async def source_config_of_rudderstack(request: Request) -> JSONResponse:
-            """Return the configuration of RudderStack's browser library: no destinations."""
-            return _open(request, source_config(request.query_params.get("writeKey", "")))
-
-    for path in (SETTINGS_PATH, *CONFIG_PATHS):
-
-        @router.options(path, include_in_schema=False)
-        async def preflight(request: Request) -> Response:
-            """Let any page ask."""
-            return _with(Response(status_code=204), preflight_headers(dict(request.headers.raw), lambda _origin: True))
-
+        router.add_api_route(path, _answer_source_config, include_in_schema=False)
+    for path in (*SETTINGS, *CONFIG_PATHS):
+        router.add_api_route(path, _answer_preflight, methods=["OPTIONS"], include_in_schema=False)
     return router
 
 
-def segment_settings(key: str, scheme: str, host: str) -> dict[str, Any]:
+def _settings_of(name: str, public_url: str) -> Callable[[str, Request], Awaitable[JSONResponse]]:
+    async def answer(key: str, request: Request) -> JSONResponse:
+        return _open(request, segment_settings(name, key, *address_of(request, public_url)))
+
+    return answer
+
+
+async def _answer_source_config(request: Request) -> JSONResponse:
+    return _open(request, source_config(request.query_params.get("writeKey", "")))
+
+
+async def _answer_preflight(request: Request) -> Response:
+    return _with(Response(status_code=204), preflight_headers(dict(request.headers.raw), lambda _origin: True))
+
+
+def segment_settings(name: str, key: str, scheme: str, host: str) -> dict[str, Any]:
     """Return what analytics.js 1.84 needs: without `integrations` it fails; a sample rate of 0 keeps its own metrics at home."""
-    ours = {"apiKey": key, "apiHost": f"{host}/v1", "protocol": scheme}
     return {
-        "integrations": dict.fromkeys(_INTEGRATIONS, ours),
+        "integrations": {name: {"apiKey": key, "apiHost": f"{host}/v1", "protocol": scheme}},
         "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}},
         "metrics": {"sampleRate": 0},
     }

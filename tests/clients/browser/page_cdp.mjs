@@ -5,7 +5,7 @@ import { offer } from './story.mjs';
 offer(async ({ key, host }) => {
   const { host: apiHost } = new URL(host);
   const integrations = { 'Customer.io Data Pipelines': { apiHost: `${apiHost}/v1`, protocol: 'http' } };
-  const [client] = await AnalyticsBrowser.load({ writeKey: key, cdnURL: host }, { integrations });
+  const [client] = await AnalyticsBrowser.load({ writeKey: key, cdnURL: `${host}/customerio` }, { integrations });
   return {
     anonymous: () => client.user().anonymousId(),
     page: () => client.page('Shop'),

@@ -72,12 +72,18 @@ async def test_settings_name_the_host_that_was_asked(door: Door) -> None:
     behind = {"host": "events.shop.example", "x-forwarded-proto": "https", "origin": "https://shop.example"}
     answer = await door.client.get(path, headers=behind)
     ours = {"apiKey": "wk", "apiHost": "events.shop.example/v1", "protocol": "https"}
-    assert answer.json()["integrations"] == {"Segment.io": ours, "Customer.io Data Pipelines": ours}
+    assert answer.json()["integrations"] == {"Segment.io": ours}
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
     plain = await door.client.get(path, headers={"host": "localhost:8080"})
     assert plain.json()["integrations"]["Segment.io"] == ours | {"apiHost": "localhost:8080/v1", "protocol": "http"}
     odd = await door.client.get(path, headers={"host": "a/b?c"})
     assert odd.json()["integrations"]["Segment.io"]["apiHost"] == "127.0.0.1:8080/v1"
+
+
+async def test_settings_of_customerio(door: Door) -> None:
+    """Customer.io's client, below its own path, sees its own integration and no other: two would make it load scripts from elsewhere."""
+    answer = await door.client.get("/customerio/v1/projects/wk/settings")
+    assert list(answer.json()["integrations"]) == ["Customer.io Data Pipelines"]
 
 
 @pytest.mark.parametrize("path", ["/sourceConfig", "/sourceConfig/"])
