@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from services.ingest.doors.port import Answer, Door
 from services.ingest.whole import Headers, Reply
 
+CLOSE = (b"connection", b"close")
+"""Among the server's own headers once it is leaving."""
 MAX_HEAD = 65_536
 """Bytes of request line and headers, beyond what one read from the socket may bring at once."""
 
@@ -53,10 +55,12 @@ class _WholeRequest:
         if self.disconnected or transport.is_closing():
             return
         head = [STATUS_LINE[answer.status]]
-        fields = (*self.protocol.server_state.default_headers, (b"content-type", answer.content_type), *answer.headers)
-        head += [b"%b: %b\r\n" % field for field in fields]
-        if not self.keep_alive:
-            head.append(b"connection: close\r\n")
+        own = self.protocol.server_state.default_headers
+        if CLOSE in own:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            own = [*own, CLOSE]
+        head += [b"%b: %b\r\n" % field for field in (*own, (b"content-type", answer.content_type), *answer.headers)]
         transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (b"".join(head), len(answer.body), answer.body))
         if not self.keep_alive:
             transport.close()

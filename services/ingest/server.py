@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 from services.contracts.errors import InvalidSettings
-from services.ingest.protocol import GuardedProtocol
+from services.ingest.protocol import CLOSE, GuardedProtocol
 from services.runtime.settings import IngestSettings
 
 KEEP_ALIVE = timedelta(seconds=5)
@@ -28,21 +28,30 @@ _SWEEP_TICKS = 5
 
 
 class IngestServer(uvicorn.Server):
-    """A server bound to its address from the start; `port` is the real one where port 0 was asked for."""
+    """A server bound to its address from the start; `port` is the real one where port 0 was asked for.
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, request_deadline: timedelta) -> None:
+    `leave_for` is how long it goes on taking requests after it was told to stop, closing each connection after its answer: so clients
+    and balancers find another one, and none meets a connection that is closed while it writes.
+    """
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, request_deadline: timedelta, leave_for: timedelta) -> None:
         super().__init__(config)
         self._listener = listener
         self._request_deadline = request_deadline.total_seconds()
+        self._leave_for = leave_for.total_seconds()
         self.port: int = listener.getsockname()[1]
 
     async def run(self, stop: asyncio.Event) -> None:  # type: ignore[override]  # ours runs as a service in a running loop
-        """Serve until `stop` is set, then answer what has begun, within `SHUTDOWN`."""
+        """Serve until `stop` is set, and for as long as leaving takes; then answer what has begun, within `SHUTDOWN`."""
         relax_collector()
         serving = asyncio.create_task(self.serve([self._listener]))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._leave_for:
+                self.config.encoded_headers.append(CLOSE)
+                self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+                await asyncio.wait({serving}, timeout=self._leave_for)
             self.should_exit = True
             await serving
         finally:
@@ -85,13 +94,14 @@ def make_server(app: Any, settings: IngestSettings, *, request_deadline: timedel
         timeout_keep_alive=int(KEEP_ALIVE.total_seconds()),
         timeout_graceful_shutdown=int(SHUTDOWN.total_seconds()),
     )
-    return IngestServer(config, _listen(settings.host, settings.port), request_deadline)
+    listener = _listen(settings.host, settings.port, share=settings.share_port)
+    return IngestServer(config, listener, request_deadline, settings.leave_for)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, *, share: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=share)
     except OSError as error:
         raise InvalidSettings(
             f"[ingest] host and port (POVOD_INGEST__PORT): can't listen on {host}:{port}: {error.strerror or error}; choose another"
