@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = {
     "topics": Entry("services.commands.topics:topics", "kafka", "create the topics, or compare them"),
     "db": Entry("services.commands.db:db", "postgres", "bring the database to the newest migration"),
     "keys": Entry("services.commands.keys:keys", "ingest", "write keys: create, list, rotate, revoke"),
+    "tail": Entry("services.commands.tail:tail", "all", "a live view of the events or the messages"),
     "status": Entry("services.commands.status:status", "all", "lag and health in one screen"),
     "pause": Entry("services.commands.pause:pause", "dispatch", "hold a channel, provider, journey, template or all; nothing is dropped"),
     "resume": Entry("services.commands.pause:resume", "dispatch", "let go of what was held"),

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from services.authoring.simulate import simulate as run_rules
 from services.commands.folders import FOLDER, folders_of
 from services.commands.invocation import Invocation
 from services.commands.tables import by_count, table
+from services.commands.times import moment
 from services.contracts.decisions import Decision
 from services.contracts.events import Event
 from services.contracts.mapping import Reading, parse_map, read_files
@@ -40,17 +41,6 @@ class Period(NamedTuple):
         return [
             event for event in events if (self.start is None or self.start <= event.time) and (self.end is None or event.time < self.end)
         ]
-
-
-def moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    """Read a time or a date, UTC where it names no offset."""
-    if value is None:
-        return None
-    try:
-        read = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no time; write 2024-03-01 or 2024-03-01T10:00:00Z") from error
-    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
 
 
 @click.command("simulate")
