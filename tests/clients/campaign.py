@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,11 +53,14 @@ def prefix_of(client: Client, scenario: Scenario) -> str:
 class Campaign:
     """The drivers and the way from them to ingest."""
 
-    def __init__(self, engine: Engine, keys: dict[str, str], drivers: dict[str, Driver], certificate: ssl.SSLContext) -> None:
+    def __init__(
+        self, engine: Engine, keys: dict[str, str], drivers: dict[str, Driver], certificate: ssl.SSLContext, note: Callable[[str], object]
+    ) -> None:
         self._keys = keys
         self._port = int(engine.base_url.rpartition(":")[2])
         self._drivers = drivers
         self._certificate = certificate
+        self._note = note
         self._proxies: list[Proxy] = []
         self.played: dict[tuple[str, str], Played] = {}
 
@@ -101,6 +105,9 @@ class Campaign:
         began = datetime.now(UTC)
         told = await self._drivers[client.name].play(order)
         self.played[client.name, scenario.name] = Played(began, datetime.now(UTC), told, proxy.left)
+        self._note(
+            f"{prefix_of(client, scenario)} {(datetime.now(UTC) - began).total_seconds():.1f} s, sent {len(told.sent)} requests {proxy.seen} {told.failed}"
+        )
 
     def expected(self) -> set[tuple[str, str]]:
         """Return everything that clients consider sent: customer and mark."""
@@ -114,19 +121,29 @@ async def run(clients: tuple[Client, ...], servers: dict[str, str], folder: Path
     fleet = Fleet({"ingest": ("ingest",), "rules": ("rules",)}, engine.environment, folder)
     database = Database(engine.environment["POVOD_DATABASE__URL"])
     fleet.start_all()
+    diary = partial(_write, folder / "campaign.log", datetime.now(UTC))
     try:
         async with _drivers(clients, folder, pem) as drivers:
             browser_key = json.loads(povod(engine.environment, "keys", "create", "page", "--browser", "--json"))["key"]
-            campaign = Campaign(engine, {"server": engine.write_key, "browser": browser_key}, drivers, tls_front(pem))
+            keys = {"server": engine.write_key, "browser": browser_key}
+            campaign = Campaign(engine, keys, drivers, tls_front(pem), diary)
             await wait_until_ready(engine.base_url)
             await campaign.calm(clients)
             await campaign.storm(clients, fleet)
+            diary("all have spoken")
             await _settle(campaign, servers["POVOD_TEST_KAFKA"], database)
+            diary("all is settled")
         await campaign.close()
         return Findings(campaign.played, await evidence.gather(servers["POVOD_TEST_KAFKA"], database), fleet.kills)
     finally:
         await database.close()
         await asyncio.to_thread(fleet.stop_all)
+
+
+def _write(path: Path, began: datetime, line: str) -> None:
+    """Note what happened, for people who look into a failed run's folder."""
+    with path.open("a") as file:
+        file.write(f"{(datetime.now(UTC) - began).total_seconds():6.1f} {line}\n")
 
 
 @asynccontextmanager

@@ -21,6 +21,8 @@ class Client(NamedTuple):
     corrects: bool = True
     endures: frozenset[str] = frozenset({"refused", "limited", "lost", "killed"})
     """The faults after which it tries again; the others are its own losses."""
+    hears: bool = False
+    """Its protocol tells it of one bad event, the others of the batch being taken."""
 
 
 CLIENTS = (
@@ -28,17 +30,17 @@ CLIENTS = (
     Client("rudder-python", "family", "drive_rudder"),
     Client("cdp-python", "cdp", "drive_cdp"),
     Client("posthog-python", "family", "drive_posthog", ("v0",)),
-    Client("posthog-python-v1", "family", "drive_posthog", ("v1",)),
-    Client("track-python", "family", "drive_track", corrects=False),
-    Client("cloudevents-python-binary", "family", "drive_cloudevents", ("binary",), corrects=False),
-    Client("cloudevents-python-structured", "family", "drive_cloudevents", ("structured",), corrects=False),
+    Client("posthog-python-v1", "family", "drive_posthog", ("v1",), hears=True),
+    Client("track-python", "family", "drive_track", corrects=False, hears=True),
+    Client("cloudevents-python-binary", "family", "drive_cloudevents", ("binary",), corrects=False, hears=True),
+    Client("cloudevents-python-structured", "family", "drive_cloudevents", ("structured",), corrects=False, hears=True),
     Client("cloudevents-python-batch", "family", "drive_cloudevents", ("batch",), corrects=False),
     Client("segment-node", "node", "drive_segment"),
     Client("cdp-node", "node", "drive_segment", ("cdp",), corrects=False),
     Client("rudder-node", "node", "drive_rudder"),
     Client("posthog-node", "node", "drive_posthog"),
-    Client("cloudevents-node-binary", "node", "drive_cloudevents", ("binary",), corrects=False),
-    Client("cloudevents-node-structured", "node", "drive_cloudevents", ("structured",), corrects=False),
+    Client("cloudevents-node-binary", "node", "drive_cloudevents", ("binary",), corrects=False, hears=True),
+    Client("cloudevents-node-structured", "node", "drive_cloudevents", ("structured",), corrects=False, hears=True),
     Client("cloudevents-node-batch", "node", "drive_cloudevents", ("batch",), corrects=False),
     Client("segment-browser", "browser", "analytics_next"),
     Client("segment-browser-batching", "browser", "analytics_next", ("batching",)),

@@ -11,6 +11,7 @@ from tests.clients.catalogue import Client
 
 _ROOT = Path(__file__).parents[2]
 _LONGEST_LINE = 2**22
+_PATIENCE_SECONDS = 100
 
 
 class Told(NamedTuple):
@@ -34,13 +35,17 @@ class Driver:
         self._reading: asyncio.Task[None] | None = None
 
     async def play(self, scenario: dict[str, Any]) -> Told:
-        """Play a scenario; a driver that dies has failed it."""
+        """Play a scenario; a driver that dies or falls silent has failed it."""
         process = self._process or await self._start()
         answer: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
         self._answers[scenario["prefix"]] = answer
         assert process.stdin is not None
         process.stdin.write(json.dumps(scenario).encode() + b"\n")
-        return await answer
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await answer
+        except TimeoutError:
+            return Told({}, {"driver": f"nothing was told in {_PATIENCE_SECONDS} s"}, [], [])
 
     async def close(self) -> None:
         """Let the driver end, and kill it if it does not."""
@@ -74,10 +79,15 @@ class Driver:
         async for line in process.stdout:
             told = json.loads(line)
             merges = [(old, new) for old, new in told.get("merges", ())]
-            self._answers.pop(told["prefix"]).set_result(Told(told["sent"], told["failed"], merges, told.get("said", [])))
+            self._settle(told["prefix"], Told(told["sent"], told["failed"], merges, told.get("said", [])))
         why = f"the driver ended: {self._log.read_text(errors='replace')[-2000:]}"
-        for answer in self._answers.values():
-            answer.set_result(Told({}, {"driver": why}, [], []))
+        for prefix in tuple(self._answers):
+            self._settle(prefix, Told({}, {"driver": why}, [], []))
+
+    def _settle(self, prefix: str, told: Told) -> None:
+        """Hand an answer to who waits for it, unless nobody does any more."""
+        if not (answer := self._answers.pop(prefix)).done():
+            answer.set_result(told)
 
 
 def driver_of(client: Client, folder: Path, ca_bundle: Path) -> Driver:

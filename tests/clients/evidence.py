@@ -1,13 +1,16 @@
 """What Povod knows after the clients have spoken: the topic, the history, the customers, the dead letters."""
 
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from sqlalchemy import text
 
+from services.rules.packing import unpack
 from services.runtime.database import Database
 
 TOPIC = "povod.events"
@@ -43,7 +46,7 @@ async def gather(bootstrap: str, database: Database) -> Evidence:
             merges.add((event["subject"], event["data"]["into"]))
     dead = [value.decode("utf-8", "replace") for value in await read_all(bootstrap, f"{TOPIC}.dlq")]
     async with database.reading() as connection:
-        documents = {row.customer: msgspec.json.decode(row.document) for row in await connection.execute(_CUSTOMERS)}
+        documents = {row.customer: msgspec.json.decode(unpack(row.document)) for row in await connection.execute(_CUSTOMERS)}
     return Evidence(records, merges, await decided(database), documents, dead)
 
 
@@ -62,37 +65,33 @@ async def is_all_read(bootstrap: str, database: Database) -> bool:
     """Say whether rules has decided everything that lies on the topic."""
     async with database.reading() as connection:
         cursors = {row.partition: row.next_offset for row in await connection.execute(_CURSORS, {"topic": TOPIC})}
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await consumer.start()
-    try:
-        await consumer.topics()
-        ends = await consumer.end_offsets(_partitions(consumer, TOPIC))
-    finally:
-        await consumer.stop()
+    async with _reader(bootstrap, TOPIC) as consumer:
+        ends = await consumer.end_offsets(consumer.assignment())
     return all(cursors.get(partition.partition, 0) >= end for partition, end in ends.items())
 
 
 async def read_all(bootstrap: str, topic: str) -> list[bytes]:
     """Return the values of all records of a topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        await consumer.topics()
-        partitions = _partitions(consumer, topic)
-        consumer.assign(partitions)
+    async with _reader(bootstrap, topic) as consumer:
+        partitions = consumer.assignment()
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         values: list[bytes] = []
         while [p for p in partitions if await consumer.position(p) < ends[p]]:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 values += [record.value for record in records]
         return values
+
+
+@asynccontextmanager
+async def _reader(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Yield a consumer that has every partition of the topic, at its beginning; it belongs to no group."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        assert consumer.assignment(), f"{topic} has no partitions"
+        yield consumer
     finally:
         await consumer.stop()
-
-
-def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
 
 def _marked(event: dict[str, Any]) -> Marked:
