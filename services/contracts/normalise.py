@@ -11,11 +11,13 @@ The rules, each with its test:
 * who has no `customer` is his `anonymous` id; beside a customer it is kept, unless it is a placeholder
 * `source` is the write key's name, unless a server key names another; only a server key may post historical events
 * types that Povod publishes itself (`message.*`, `povod.*`) are refused
+* where the key asks for it, a customer's id must be signed; a visitor's id is then one that nobody can guess
 * an invalid `traceparent` is dropped, as W3C Trace Context wants it
 * e-mail addresses and phone numbers of identifying events get one form; what is none is left out with a warning
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import datetime
 from difflib import get_close_matches
@@ -40,6 +42,8 @@ MAX_TYPE = 128
 MAX_SOURCE = 255
 PLACEHOLDERS = frozenset({"null", "undefined", "none", "nan", "anonymous", "guest", "[object object]", "true", "false"})
 """What broken clients send where an id should stand (compared in lower case)."""
+_UNGUESSABLE = re.compile(r"[^@\s]{20,}")
+"""What libraries call visitors: a UUID or longer."""
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
 
 
@@ -76,7 +80,7 @@ def normalise(item: Item, reception: Reception) -> Normalised:
     incoming = item if isinstance(item, Incoming) else _admit(item)
     event_type = _type(incoming.type)
     customer = _customer(incoming)
-    if reception.is_signed is not None and (incoming.customer is not None or incoming.subject is not None):
+    if reception.is_signed is not None:
         _check_signature(customer, incoming, reception.is_signed)
     given = _identifier(incoming.id, "/id")
     historical = _historical(incoming, reception)
@@ -217,7 +221,12 @@ def _customer(incoming: Incoming) -> str:
 
 
 def _check_signature(customer: str, incoming: Incoming, is_signed: Callable[[str, str | None], bool]) -> None:
-    if customer != incoming.anonymous and not is_signed(customer, incoming.signature):
+    """Refuse who speaks for a customer without proof, be it by calling himself a visitor of that id: both ids are of one kind to us."""
+    visitor = "" if incoming.anonymous is None else _trimmed(incoming.anonymous)
+    if visitor and not _is_placeholder(visitor) and not _UNGUESSABLE.fullmatch(visitor):
+        why = "with this key a visitor's id has 20 characters or more and no @: a short one may be some customer's"
+        _refuse("bad_signature", why, "/anonymous")
+    if customer != visitor and not is_signed(customer, incoming.signature):
         what = "does not belong to this customer" if incoming.signature else "is missing"
         _refuse("bad_signature", f"this key asks for a signature of the customer's id, and it {what}", "/signature")
 
