@@ -12,10 +12,10 @@ def language_of(accept_language: str) -> Language:
     return "ru" if weights.get("ru", 0.0) > weights.get("en", 0.0) else "en"
 
 
-def chosen(named: str, accept_language: str) -> Language:
-    """Return the language that is named (`ru`, `ru-RU`, `en`), else what the browser prefers."""
-    tag = named.lower().replace("_", "-").partition("-")[0]
-    return next((language for language in LANGUAGES if language == tag), None) or language_of(accept_language)
+def chosen(accept_language: str, *named: str) -> Language:
+    """Return the first language that is named and that we have (`ru`, `ru-RU`, `en`), else what the browser prefers."""
+    tags = [name.lower().replace("_", "-").partition("-")[0] for name in named]
+    return next((language for tag in tags for language in LANGUAGES if language == tag), None) or language_of(accept_language)
 
 
 def _preference(part: str) -> tuple[str, float]:

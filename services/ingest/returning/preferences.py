@@ -72,7 +72,7 @@ class PreferencesPage:
             channels=list(standing.channels.items()),
             topics=[(topic, topics[topic].model_dump(), gets) for topic, gets in standing.topics.items()],
             frequency=standing.frequency,
-            message_language=chosen(claim.language, language),
+            message_language=chosen("", claim.language, language),
         )
 
 

@@ -48,4 +48,4 @@ def is_proxy(agent: str) -> bool:
 
 def language_for(request: Request, of_message: str = "") -> Language:
     """Return the page's language: chosen on the page, else the message's, else the browser's."""
-    return chosen(request.query_params.get("lang", "") or of_message, request.headers.get("accept-language", ""))
+    return chosen(request.headers.get("accept-language", ""), request.query_params.get("lang", ""), of_message)
