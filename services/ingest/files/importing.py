@@ -114,6 +114,7 @@ def _completed(line: Line, settings: Settings) -> Iterator[Item]:
 def _complete_event(event: Incoming, own_id: str, settings: Settings) -> Incoming:
     if _is_blank(event.id):
         event.id = own_id
+    event.sent_at = None  # a client's clock can be corrected only where its request is received
     event.historical = event.historical or settings.historical or None
     if settings.aliases:
         event.type, event.data = settings.aliases.translate(event.type, event.data)
@@ -121,7 +122,9 @@ def _complete_event(event: Incoming, own_id: str, settings: Settings) -> Incomin
 
 
 def _complete_object(event: dict[str, Any], own_id: str, settings: Settings) -> dict[str, Any]:
-    added: dict[str, Any] = {"id": own_id} if _is_blank(event.get("id")) else {}
+    added: dict[str, Any] = {"sent_at": None}
+    if _is_blank(event.get("id")):
+        added["id"] = own_id
     if settings.historical:
         added["historical"] = True
     if settings.aliases and isinstance(event.get("type"), str):

@@ -117,6 +117,50 @@ def test_json_lines_need_no_map(tmp_path: Path) -> None:
     assert [(event.type, event.source) for event in events(tmp_path / "data")] == [("a", "crm"), ("b", "till")]
 
 
+SEGMENT = [
+    {
+        "type": "track",
+        "event": "Order Completed",
+        "userId": "42",
+        "messageId": "m1",
+        "timestamp": "2026-01-01T10:00:00Z",
+        "properties": {"total": 5},
+    },
+    {
+        "type": "identify",
+        "anonymousId": "v1",
+        "userId": "42",
+        "messageId": "m2",
+        "timestamp": "2026-01-01T09:00:00Z",
+        "traits": {"plan": "gold"},
+    },
+]
+POSTHOG = [
+    {"event": "$pageview", "distinct_id": "42", "uuid": "u1", "timestamp": "2026-01-01T10:00:00Z", "properties": {"$current_url": "/"}}
+]
+
+
+def test_exports_of_others_are_read(tmp_path: Path) -> None:
+    """Lines of Segment's and PostHog's shapes go through the doors of these clients: names, identities and ids are theirs."""
+    for shape, messages in (("segment", SEGMENT), ("posthog", POSTHOG)):
+        file = tmp_path / f"{shape}.ndjson"
+        lines = [json.dumps({**message, "sentAt": "2026-01-01T11:00:00Z"}) for message in messages]
+        file.write_text("\n".join([*lines, '1], "x": [2', "[]"]), encoding="utf-8")
+        printed = figures(call(tmp_path / shape, file, "--shape", shape, "--historical", "--json"))
+        assert (printed["accepted"], {code: each["line"] for code, each in printed["codes"].items()}) == (
+            len(messages),
+            {"invalid_json": len(messages) + 1, "not_an_object": len(messages) + 2},
+        )
+    found = [(event.id, event.subject, event.type, f"{event.time:%H}") for event in events(tmp_path / "segment")]
+    assert found == [
+        ("m2", "42", "customer.identified", "09"),
+        ("m1", "42", "order.completed", "10"),
+        ("merge:m2", "v1", "povod.merge", "09"),
+    ]
+    (viewed,) = events(tmp_path / "posthog")
+    assert (viewed.id, viewed.subject, viewed.type, viewed.data["url"], f"{viewed.time:%H}") == ("u1", "42", "page.viewed", "/", "10")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [

@@ -79,8 +79,17 @@ async def test_events_are_marked_and_renamed(shelf: Shelf, tmp_path: Path) -> No
     done = await importing(shelf, tmp_path).run(of(*lines), settings)
     strict, lenient = shelf.taken
     assert (strict.type, strict.data, strict.historical) == ("page.viewed", {"url": "/"}, True)
-    assert lenient == {"type": "page.viewed", "customer": "2", "data": {"url": None}, "id": "f1:2", "historical": True}
+    assert lenient == {"type": "page.viewed", "customer": "2", "data": {"url": None}, "id": "f1:2", "historical": True, "sent_at": None}
     assert done.accepted == 2
+
+
+async def test_times_of_a_file_are_taken_as_they_are(shelf: Shelf, tmp_path: Path) -> None:
+    """When a line was once sent says nothing of a clock now: no time is corrected by it, on either path."""
+    sent = {"time": "2026-03-01T10:00:00Z", "sent_at": "2026-03-01T10:00:05Z"}
+    lines = [a_visit("1", **sent), a_visit("2", **sent, data={"n": float("nan")})]
+    await importing(shelf, tmp_path).run(of(*lines), SETTINGS)
+    strict, lenient = shelf.taken
+    assert (strict.sent_at, lenient["sent_at"]) == (None, None)
 
 
 async def test_a_break_costs_nothing(frozen_clock: FrozenClock, tmp_path: Path) -> None:
