@@ -53,9 +53,7 @@ async def send_refusal(receive: Receive, send: Send, refused: RequestRefused, an
 
 
 async def _start(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> None:
-    length = (b"content-length", b"%d" % len(answer.body))
-    headers = [(b"content-type", answer.content_type), length, *answer.headers, *more]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.fields, *more]})
 
 
 async def _drain(receive: Receive) -> None:

@@ -60,8 +60,8 @@ class _WholeRequest:
             self.keep_alive = False
         elif not self.keep_alive:
             own = [*own, CLOSE]
-        head += [b"%b: %b\r\n" % field for field in (*own, (b"content-type", answer.content_type), *answer.headers)]
-        transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (b"".join(head), len(answer.body), answer.body))
+        head += [b"%b: %b\r\n" % field for field in (*own, *answer.fields)]
+        transport.write(b"%b\r\n%b" % (b"".join(head), answer.body))
         if not self.keep_alive:
             transport.close()
         self.protocol.on_response_complete()

@@ -44,6 +44,13 @@ class Answer(NamedTuple):
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    @property
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return all fields of the answer's head; a 204 says nothing of a body, since it can't have one (RFC 9110, 8.6)."""
+        if self.status == 204:
+            return self.headers
+        return ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)), *self.headers)
+
 
 KeyPlace = Literal["head", "either", "body"]
 """Where a door's clients put the write key: the head (or the query), the head or the body, or only where `Parcel.key` says."""
