@@ -14,9 +14,9 @@ import msgspec
 
 from services.contracts.aliases import Aliases
 from services.contracts.errors import InvalidEvent
-from services.contracts.incoming import NUL, Incoming, Item, Unreadable, read_json
+from services.contracts.incoming import NUL, Item, Unreadable, read_json
 from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
-from services.ingest.doors.segment_messages import Message, Posting, Shared, fields_of, message_of
+from services.ingest.doors.segment_messages import Message, Posting, Shared, incoming_of, message_of
 from services.ingest.judge import Judged, Result
 from services.ingest.refusals import RequestRefused
 
@@ -133,14 +133,14 @@ _IGNORED = Answer(200, JSON, b'{"success":true}')
 
 def _strict_item(message: Message, shared: Shared) -> Item:
     try:
-        return Incoming(**fields_of(message, shared))
+        return incoming_of(message, shared)
     except InvalidEvent as error:
         return Unreadable(error, _without_key(msgspec.to_builtins(message)))
 
 
 def _raw_item(raw: Any, shared: Shared) -> Item:
     try:
-        return fields_of(message_of(raw), shared)
+        return {name: value for name, value in msgspec.structs.asdict(incoming_of(message_of(raw), shared)).items() if value is not None}
     except InvalidEvent as error:
         return Unreadable(error, _without_key(raw))
     except RecursionError:

@@ -14,13 +14,11 @@ import msgspec
 from services.contracts.aliases import Aliases
 from services.contracts.errors import InvalidEvent
 from services.contracts.event_times import read_time
-from services.contracts.incoming import Integer, Key, Value
+from services.contracts.incoming import Incoming, Integer, Key, Value
 
 Id = str | Integer | float | None
 Time = datetime | Integer | float | None
 Object = dict[Key, Value] | None
-Fields = dict[str, Any]
-"""Fields of `services.contracts.incoming.Incoming`, by name."""
 _PARTS = {"library": frozenset({"name", "version"}), "device": frozenset({"type"})}
 KEPT = frozenset({"ip", "locale", "timezone", "userAgent", "page", "campaign", "groupId", "channel", *_PARTS})
 """What is kept of a context; of `library` and `device` only what tells one kind from another."""
@@ -83,8 +81,8 @@ def message_of(raw: Any) -> Message:
 _NAMES = {field.encode_name: field.name for field in msgspec.structs.fields(Message)}
 
 
-def fields_of(message: Message, shared: Shared) -> Fields:
-    """Return a message in our shape; its values need the cleaning that they needed before.
+def incoming_of(message: Message, shared: Shared) -> Incoming:
+    """Return a message in our shape; what needed cleaning before needs it still.
 
     Raises `InvalidEvent` where the kind, the event's name or an id that the kind demands is missing.
     """
@@ -93,52 +91,52 @@ def fields_of(message: Message, shared: Shared) -> Fields:
     if reader is None:
         shown = repr(kind[:20]) if isinstance(kind, str) else "none"
         raise InvalidEvent(f"type is one of {', '.join(_READERS)}, not {shown}", code="unknown_type", pointer="/type")
-    fields = reader(message, shared.aliases)
-    fields["id"] = message.message_id
-    _set_times(fields, message, shared.sent_at)
-    own = message.context
+    found = reader(message, shared.aliases)
+    found.id = message.message_id
+    _set_times(found, message, shared.sent_at)
+    own: Any = message.context
     if isinstance(own, dict) and "signature" in own:
-        fields["signature"] = own["signature"]
-    if (context := shared.context_of(message)) and isinstance(data := fields["data"], dict):
-        data["context"] = context  # data is nobody else's: parsed for us, or made here
-    return fields
+        found.signature = own["signature"]
+    if (context := shared.context_of(message)) and isinstance(found.data, dict):
+        found.data["context"] = context  # data is nobody else's: parsed for us, or made here
+    return found
 
 
-def _track(message: Message, aliases: Aliases) -> Fields:
+def _track(message: Message, aliases: Aliases) -> Incoming:
     name = message.event
     if not isinstance(name, str) or not name.strip():
         raise InvalidEvent("track needs the name of an event", code="missing_event", pointer="/event")
     event_type, data = aliases.translate(name, _object(message.properties))
-    return _by_anyone(message, event_type, data)
+    return Incoming(type=event_type, customer=message.user_id, anonymous=message.anonymous_id, data=data)
 
 
-def _identify(message: Message, _aliases: Aliases) -> Fields:
+def _identify(message: Message, _aliases: Aliases) -> Incoming:
     return _by_anyone(message, "customer.identified", {"traits": _traits(message)})
 
 
-def _page(message: Message, _aliases: Aliases) -> Fields:
+def _page(message: Message, _aliases: Aliases) -> Incoming:
     return _by_anyone(message, "page.viewed", _named(message))
 
 
-def _screen(message: Message, _aliases: Aliases) -> Fields:
+def _screen(message: Message, _aliases: Aliases) -> Incoming:
     return _by_anyone(message, "screen.viewed", _named(message))
 
 
-def _group(message: Message, _aliases: Aliases) -> Fields:
+def _group(message: Message, _aliases: Aliases) -> Incoming:
     if _is_absent(message.group_id):
         raise InvalidEvent("group needs a groupId", code="missing_group", pointer="/groupId")
     return _by_anyone(message, "customer.grouped", {"group_id": message.group_id, "traits": _object(message.traits)})
 
 
-def _alias(message: Message, _aliases: Aliases) -> Fields:
+def _alias(message: Message, _aliases: Aliases) -> Incoming:
     """Two ids are one person; equal ones say nothing, as analytics.js sends them after an identify, and do no harm."""
     if _is_absent(message.user_id):
         raise InvalidEvent("alias needs a userId", code="missing_customer", pointer="/userId")
     previous = message.anonymous_id if _is_absent(message.previous_id) else message.previous_id
-    return {"type": "customer.identified", "customer": message.user_id, "anonymous": previous, "data": {}}
+    return Incoming(type="customer.identified", customer=message.user_id, anonymous=previous, data={})
 
 
-_READERS: dict[str, Callable[[Message, Aliases], Fields]] = {
+_READERS: dict[str, Callable[[Message, Aliases], Incoming]] = {
     "track": _track,
     "identify": _identify,
     "page": _page,
@@ -148,8 +146,8 @@ _READERS: dict[str, Callable[[Message, Aliases], Fields]] = {
 }
 
 
-def _by_anyone(message: Message, event_type: str, data: Any) -> Fields:
-    return {"type": event_type, "customer": message.user_id, "anonymous": message.anonymous_id, "data": data}
+def _by_anyone(message: Message, event_type: str, data: Any) -> Incoming:
+    return Incoming(type=event_type, customer=message.user_id, anonymous=message.anonymous_id, data=data)
 
 
 def _named(message: Message) -> Any:
@@ -178,19 +176,14 @@ def _is_absent(given: Any) -> bool:
     return given is None or (isinstance(given, str) and not given.strip())
 
 
-def _set_times(fields: Fields, message: Message, sent_at: Any) -> None:
+def _set_times(found: Incoming, message: Message, sent_at: Any) -> None:
     """Set when it happened by the client's clock, and when it was sent by the same, where the first is to be corrected by the second.
 
     Segment corrects `timestamp`, RudderStack only `originalTimestamp`: where both are given, the first is right already.
     """
-    if message.original_timestamp is None:
-        fields["time"] = message.timestamp
-    elif message.timestamp is None:
-        fields["time"] = message.original_timestamp
-    else:
-        fields["time"] = message.timestamp
-        return
-    fields["sent_at"] = sent_at if message.sent_at is None else usable(message.sent_at)
+    found.time = message.original_timestamp if message.timestamp is None else message.timestamp
+    if message.timestamp is None or message.original_timestamp is None:
+        found.sent_at = sent_at if message.sent_at is None else usable(message.sent_at)
 
 
 def usable(sent_at: Any) -> Any:
