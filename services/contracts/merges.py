@@ -1,4 +1,6 @@
-"""An anonymous visitor becomes a customer: which events say so, and the input that tells the visitor's document."""
+"""A visitor becomes a customer: which events say so, what tells the visitor's document, and the names in an event's `via`."""
+
+from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import UNSET
@@ -19,3 +21,13 @@ def merge_of(event: Event) -> Event | None:
     identity = EventId(f"merge:{event.id}")
     visitor = CustomerId(event.anonymousid)
     return msgspec.structs.replace(event, id=identity, type=MERGE, subject=visitor, data={"into": event.subject}, anonymousid=UNSET)
+
+
+def passed_by(event: Event) -> list[CustomerId]:
+    """Return the customers whom an event has passed, in that order."""
+    return [CustomerId(unquote(name)) for name in event.via.split(",")] if event.via is not UNSET and event.via else []
+
+
+def encode_via(customers: tuple[CustomerId, ...]) -> str:
+    """Return the event's attribute: percent-encoded names (RFC 3986) with commas between."""
+    return ",".join(quote(customer, safe="") for customer in customers)

@@ -11,10 +11,10 @@ import pytest
 
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId
-from services.contracts.merges import MERGE, merge_of
+from services.contracts.merges import MERGE, encode_via, merge_of
 from services.contracts.partitioning import partition_of
 from services.rules.core.document import CustomerDocument
-from services.rules.core.forwarding import MAX_HOPS, encode_via
+from services.rules.core.forwarding import MAX_HOPS
 from services.rules.ledger import document_of
 from services.runtime.database import Database
 from tests.builders import HOUR, NOON, make_event

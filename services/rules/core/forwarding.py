@@ -5,15 +5,12 @@ marks may lead to each other where both were set at once, on two partitions. The
 customer, went where the mark still points, and is back. Then the smallest name of the round drops its mark, and nobody else does.
 """
 
-from urllib.parse import quote, unquote
-
 import msgspec
-from msgspec import UNSET
 
 from services.contracts.errors import InvalidEvent
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId
-from services.contracts.merges import MERGE
+from services.contracts.merges import MERGE, encode_via, passed_by
 from services.rules.core.document import CustomerDocument, RefusedMerge
 from services.rules.core.effects import Forward, Outcome
 
@@ -37,16 +34,6 @@ def pass_on(document: CustomerDocument, event: Event) -> tuple[CustomerDocument,
         raise InvalidEvent(f"passed on by {len(passed)} customers who became another, the last is {passed[-1]!r}", code="too_many_hops")
     further = msgspec.structs.replace(event, subject=document.merged_into, via=encode_via((*passed, document.customer)))
     return document, Outcome(effects=(Forward(further),), passed_on=True)
-
-
-def passed_by(event: Event) -> list[CustomerId]:
-    """Return the customers whom an event has passed, in that order."""
-    return [CustomerId(unquote(name)) for name in event.via.split(",")] if event.via is not UNSET and event.via else []
-
-
-def encode_via(customers: tuple[CustomerId, ...]) -> str:
-    """Return the event's attribute: percent-encoded names (RFC 3986) with commas between."""
-    return ",".join(quote(customer, safe="") for customer in customers)
 
 
 def _ends_round(document: CustomerDocument, passed: list[CustomerId]) -> bool:

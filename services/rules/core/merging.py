@@ -12,10 +12,11 @@ import msgspec
 from services.contracts.decisions import Reason, Verdict
 from services.contracts.events import Event
 from services.contracts.ids import NAMESPACE, CustomerId, EventId
+from services.contracts.merges import encode_via
 from services.rules.core.carrying import fit_document
 from services.rules.core.document import SCHEMA_VERSION, CustomerDocument, encode_document
 from services.rules.core.effects import Forward
-from services.rules.core.forwarding import CYCLE, encode_via, note_refusal
+from services.rules.core.forwarding import CYCLE, note_refusal
 from services.rules.core.turn import Turn
 
 MERGED = "povod.merged"

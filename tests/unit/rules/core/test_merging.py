@@ -6,6 +6,7 @@ import pytest
 from services.contracts.errors import InvalidEvent
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId, JourneyName
+from services.contracts.merges import encode_via, passed_by
 from services.rules.core.carrying import MAX_CARRIED, fit_document
 from services.rules.core.decide import decide
 from services.rules.core.document import (
@@ -18,7 +19,7 @@ from services.rules.core.document import (
     new_document,
 )
 from services.rules.core.effects import Forward, Outcome
-from services.rules.core.forwarding import MAX_HOPS, encode_via, passed_by
+from services.rules.core.forwarding import MAX_HOPS
 from services.rules.core.inputs import EventInput
 from tests.builders import CUSTOMER, HOUR, NOON, exit_on, make_document, make_event, make_journey, make_ruleset, on, wait
 from tests.two_stories import VISITOR, TwoStories, event_with
