@@ -43,6 +43,14 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     pointer: str | None = None
 
 
+class Remarked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message that was taken otherwise than it came: its place in the request (from 0), its id here, and what was done to it."""
+
+    index: int
+    message_id: str | None
+    remarks: list[str]
+
+
 class SegmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a 200; Segment's clients look only at the status."""
 
@@ -50,6 +58,7 @@ class SegmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     duplicates: int
     rejected: list[Rejected]
+    remarked: list[Remarked]
 
 
 class SegmentDoor:
@@ -84,10 +93,15 @@ class SegmentDoor:
         return Parcel([_raw_item(each, shared) for each in batch], _key_of(raw, *batch[:1]))
 
     def accept(self, posted: Posted, judged: Judged) -> Answer:  # noqa: ARG002 - the port's
-        """Answer 200, as these clients need it, with what was rejected."""
+        """Answer 200, as these clients need it, with what was rejected and what a developer should know of the rest."""
         accepted, duplicates, rejected = judged.counts
-        found = [_rejected(result) for result in judged.results if result.status == "rejected"] if rejected else []
-        return Answer(200, JSON, _encoder.encode(SegmentAnswer(accepted=accepted, duplicates=duplicates, rejected=found)))
+        answer = SegmentAnswer(
+            accepted=accepted,
+            duplicates=duplicates,
+            rejected=[_rejected(result) for result in judged.results if result.status == "rejected"] if rejected else [],
+            remarked=[_remarked(result) for result in judged.results if result.warnings or result.clamped or result.generated],
+        )
+        return Answer(200, JSON, _encoder.encode(answer))
 
     def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
         """Refuse as everywhere: with `code` and `message`, without which some clients send a 400 again."""
@@ -168,6 +182,15 @@ def _rejected(result: Result) -> Rejected:
     )
 
 
+def _remarked(result: Result) -> Remarked:
+    remarks = [*result.warnings]
+    if result.clamped:
+        remarks.append("its time was moved to the nearest allowed")
+    if result.generated:
+        remarks.append("it had no messageId: a repeat of it would count again")
+    return Remarked(index=result.index, message_id=result.id, remarks=remarks)
+
+
 _THEIRS = {
     "/data/context": "/context",
     "/data/traits": "/traits",
@@ -178,6 +201,7 @@ _THEIRS = {
     "/id": "/messageId",
     "/time": "/timestamp",
     "/type": "/event",
+    "/signature": "/context/signature",
 }
 
 

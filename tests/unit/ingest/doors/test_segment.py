@@ -238,6 +238,15 @@ def test_rejected_message_is_named() -> None:
     assert found["messageId"] == "m1"
 
 
+def test_changed_message_is_remarked() -> None:
+    """What was done to a message that was taken is said: a new id, a time that was moved, a phone that is none."""
+    fine = WHOLE | {"messageId": "m1"}
+    old = WHOLE | {"messageId": "m2", "timestamp": "2020-01-01T00:00:00Z"}
+    phone = {"type": "identify", "userId": "u1", "messageId": "m4", "traits": {"phone": "call me"}}
+    remarked = _answer(_batch(fine, old, WHOLE, phone))["remarked"]
+    assert [(each["index"], each["messageId"], len(each["remarks"])) for each in remarked] == [(1, "m2", 1), (2, "new", 1), (3, "m4", 1)]
+
+
 def test_dead_letter_has_no_key() -> None:
     """A dead letter keeps the message as it came, but not the write key."""
     for message in ({"type": "nothing", "writeKey": "wk", "userId": "u1"}, {"type": 1, "writeKey": "wk", "userId": "u1"}):
