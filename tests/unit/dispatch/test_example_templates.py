@@ -8,6 +8,7 @@ from services.contracts.resources import resource
 from services.dispatch.bundle import TemplateBundle
 from services.dispatch.rendering import check_template
 
+LINKS = {"unsubscribe_url": "https://x", "preferences_url": "https://y"}
 ROOT = resource("templates")
 NAMES = sorted(folder.name for folder in ROOT.iterdir() if folder.is_dir() and not folder.name.startswith("_"))
 
@@ -29,7 +30,7 @@ def test_every_part_renders_with_its_sample_within_the_budget(name: str) -> None
         bare = bundle.render(
             channel,
             language,
-            {"customer": {}, "event": {}, "journey": sample["journey"], "language": language, "unsubscribe_url": "https://x"},
+            {"customer": {}, "event": {}, "journey": sample["journey"], "language": language, **LINKS},
         )
         expected = {"subject.txt", "body.txt", "body.html"} if channel == "email" else {"text.txt"}
         assert set(parts) == set(bare) == expected
