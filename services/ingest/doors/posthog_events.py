@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from services.contracts.aliases import Aliases
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import Item, Unreadable
+from services.contracts.merges import IDENTIFYING
 from services.ingest.doors.fields import object_of, stated, text_of
 
 PERSON = ":person"
@@ -35,6 +36,7 @@ _NOT_KEPT = frozenset(
 )
 """What says something of the site or its program, and nothing of a customer."""
 _OF_PAGES = frozenset({"$pageview", "$screen"})
+_OWN_OF_PAGES = (*_PAGE, "$screen_name")
 _NOWHERE = "$direct"
 """What posthog-js calls the page before the first."""
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -81,21 +83,22 @@ def items_of(event: Any, envelope: Envelope, aliases: Aliases) -> Iterator[Item]
 
 def _tracked(read: _Read, aliases: Aliases) -> dict[str, Any]:
     name = read.event.get("event")
-    kept = {key: value for key, value in read.properties.items() if _is_own(key, value, text_of(name))}
+    kept = _own(read.properties, text_of(name))
     event_type, data = aliases.translate(name, kept) if isinstance(name, str) else (name, kept)
-    session = read.get("session_id") or read.get("$session_id")
+    session = None if text_of(event_type) in IDENTIFYING else read.get("session_id") or read.get("$session_id")  # no fact about a person
     data = {**data, **stated({"session_id": session, "context": _context(read)})}
     return {**_envelope(read), **_who(read), "type": event_type, "data": data}
 
 
-def _is_own(key: str, value: Any, name: str) -> bool:
-    """Say whether a property is the site's own; those of a page are the event's too where it is about the page.
+def _own(properties: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the site's own properties; those of a page are the event's too where it is about the page.
 
     A null says nothing: posthog-js sends one for each of the twenty click ids that the page has not been opened with.
     """
-    if value is None or value == _NOWHERE or key in _BOOKKEEPING:
-        return False
-    return not key.startswith("$") or (name in _OF_PAGES and (key in _PAGE or key == "$screen_name"))
+    own = {key: value for key, value in properties.items() if key[:1] != "$" and value is not None and key not in _BOOKKEEPING}
+    if name in _OF_PAGES:
+        own.update((key, properties[key]) for key in _OWN_OF_PAGES if properties.get(key) not in (None, _NOWHERE))
+    return own
 
 
 def _identified(read: _Read, traits: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,13 @@ def test_skew_is_not_corrected_where_the_client_says_so() -> None:
     assert "sent_at" not in item_of(V1, _v1({"options": {"disable_skew_correction": True}}))
 
 
+def test_a_visit_is_no_trait() -> None:
+    """The visit stands in the data of what somebody did, and not in what says who somebody is."""
+    assert item_of(DOOR, _one(properties={"$session_id": "s1"}))["data"] == {"session_id": "s1"}
+    registered = item_of(DOOR, _one(event="Signed Up", properties={"$session_id": "s1", "plan": "pro"}))
+    assert (registered["type"], registered["data"]) == ("customer.registered", {"plan": "pro"})
+
+
 def test_traits_taken_away() -> None:
     """`$unset` makes traits null, which forgets them; names that begin with a dollar are PostHog's."""
     person, event = items_of(DOOR, _one(properties={"$set": {"plan": "pro", "$geo": 1}, "$unset": ["city", 5]}))
