@@ -66,11 +66,20 @@ def lines_of(story: Story) -> list[str]:
     # The rule set's default zone may have changed since; the customer's own, or UTC, is the honest frame for a look back.
     name, zone = zone_of(document, Policy())
     lines = [f"{document.customer}: {document.stage or 'no stage'}, {name}, decisions: {len(story.decisions)}"]
+    lines += _kinship(document)
     if not story.decisions:
         lines.append("No journey has decided anything here.")
     for decision in story.decisions:
         lines += ["", *_decision_lines(decision, story.fates, zone, name)]
     return lines
+
+
+def _kinship(document: CustomerDocument) -> list[str]:
+    """Say who became this customer, and whom this one became: their decisions stand under their own names."""
+    became = [f"became {document.merged_into}: later events are decided there"] if document.merged_into else []
+    refused = [f"did not become {refused.into} on {refused.at:%Y-%m-%d %H:%M} UTC: {refused.reason}" for refused in document.refused_merges]
+    came = [f"was before: {', '.join(document.merged_from)}"] if document.merged_from else []
+    return [*became, *came, *refused]
 
 
 def _decision_lines(decision: Decision, fates: Mapping[MessageId, Fate], zone: tzinfo, name: str) -> list[str]:
@@ -104,6 +113,11 @@ def _local(moment: datetime, zone: tzinfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
+def _kin(document: CustomerDocument) -> dict[str, object]:
+    kin = {"merged_into": document.merged_into, "merged_from": document.merged_from, "refused_merges": document.refused_merges}
+    return {name: msgspec.to_builtins(value) for name, value in kin.items() if value}
+
+
 def _as_json(story: Story) -> bytes:
     rows = [
         {
@@ -113,4 +127,6 @@ def _as_json(story: Story) -> bytes:
         for decision in story.decisions
     ]
     document = story.document
-    return msgspec.json.encode({"customer": document.customer, "stage": document.stage, "timezone": document.timezone, "decisions": rows})
+    return msgspec.json.encode(
+        {"customer": document.customer, "stage": document.stage, "timezone": document.timezone, "decisions": rows, **_kin(document)}
+    )

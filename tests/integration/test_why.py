@@ -12,7 +12,7 @@ from services.commands.why import why
 from services.contracts.ids import Channel, ContentHash, CustomerId
 from services.contracts.moments import to_micros
 from services.contracts.partitioning import bucket_of
-from services.rules.core.document import encode_document, new_document
+from services.rules.core.document import RefusedMerge, encode_document, new_document
 from services.rules.store import CustomerRow, DecisionRow, append_decisions, save_customers
 from services.runtime.database import Database
 from tests.conftest import START
@@ -91,6 +91,33 @@ def test_json_holds_the_same(told: str) -> None:
     sent, skipped = printed["decisions"]
     assert (sent["verdict"], sent["message_id"], sent["delivery"]["state"], sent["delivery"]["provider_id"]) == ("sent", SENT, "sent", "p1")
     assert (skipped["reason"], skipped["delivery"], skipped["at"]) == ("stage", None, "2026-03-02T09:00:00Z")
+
+
+async def _merge(url: str) -> None:
+    database = Database(url)
+    document = new_document(CustomerId("visitor-7"))
+    document.merged_into, document.refused_merges = ANN, (RefusedMerge("zoe", START, "merged_already"),)
+    document.merged_from = (CustomerId("cookie-1"), CustomerId("cookie-2"))
+    async with database.transaction() as connection:
+        row = CustomerRow(bucket_of(document.customer), document.customer, encode_document(document).decode(), None, to_micros(START))
+        await save_customers(connection, [row])
+    await database.close()
+
+
+def test_it_tells_who_became_whom(told: str) -> None:
+    """Decisions stand under the id that the customer had then; why says where to look, and which merges were refused."""
+    asyncio.run(_merge(told))
+
+    lines = ask(told, "visitor-7").stdout.splitlines()
+    assert lines[1:4] == [
+        "became ann-1: later events are decided there",
+        "was before: cookie-1, cookie-2",
+        "did not become zoe on 2026-03-02 09:00 UTC: merged_already",
+    ]
+    printed = json.loads(ask(told, "visitor-7", "--json").stdout)
+    assert (printed["merged_into"], printed["merged_from"]) == (ANN, ["cookie-1", "cookie-2"])
+    assert printed["refused_merges"] == [["zoe", "2026-03-02T09:00:00Z", "merged_already"]]
+    assert "merged_into" not in json.loads(ask(told, ANN, "--json").stdout)
 
 
 def test_an_unknown_customer_is_told_with_who_may_be_meant(told: str) -> None:

@@ -11,11 +11,11 @@ from services.contracts.messages import Recall
 from services.rules.core.absorbing import apply_merged, write_consent
 from services.rules.core.document import SCHEMA_VERSION, Preference
 from services.rules.core.effects import Publish
+from services.rules.core.gates.consent import ALL_CHANNELS, UNSUBSCRIBED
 from services.rules.core.merging import MERGED, apply_merge
 from services.rules.core.outcomes import apply_consent
 from services.rules.core.turn import Turn
 
-UNSUBSCRIBED = "unsubscribed"
 _LONGEST_LANGUAGE = 35
 _FREQUENCIES = frozenset({"less", "normal"})
 
@@ -46,7 +46,7 @@ def _recall_unwanted(turn: Turn, channel: Channel) -> None:
         return
     for enrolment in turn.document.enrolments.values():
         for pending in enrolment.pending:
-            if pending.channel == channel:
+            if channel in (pending.channel, ALL_CHANNELS):
                 turn.effects.append(Publish(_recall(turn, pending.id)))
 
 

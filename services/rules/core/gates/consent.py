@@ -9,6 +9,8 @@ from services.rules.core.turn import Candidate, Turn
 
 SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
+ALL_CHANNELS = Channel("all")
+"""Stands for every channel: whoever has left everything gets nothing, whatever they said of one channel."""
 _NEEDS_NO_CONSENT = frozenset({("email", Kind.SERVICE)})
 """About the customer's own order, by e-mail: no marketing, so nobody need have said yes; but a no is obeyed all the same.
 
@@ -22,6 +24,8 @@ def consent(turn: Turn, candidate: Candidate, channel: Channel) -> Answer:
     mode = ConsentMode.OPT_OUT if is_exempt else turn.ruleset.policy.consent.get(channel, ConsentMode.OPT_IN)
     given = turn.document.consents.get(channel)
     state = given.state if given else "unknown"
+    if (everything := turn.document.consents.get(ALL_CHANNELS)) is not None and everything.state == UNSUBSCRIBED:
+        state = UNSUBSCRIBED
     assumed = turn.ruleset.assume_contactable or mode is ConsentMode.OPT_OUT
     allowed = state == SUBSCRIBED or (assumed and state != UNSUBSCRIBED)
     return Answer("consent", None if allowed else Reason.CONSENT, seen={"needs": mode.value, "state": state}, channel=channel)

@@ -148,6 +148,16 @@ def test_a_customer_who_said_no_gets_nothing_that_is_on_its_way_to_the_visitor()
         assert (recall.message_id, recall.customer, recall.reason) == (pair.visitor.messages[0].message_id, CUSTOMER, "unsubscribed")
 
 
+def test_who_leaves_everything_gets_nothing_that_is_on_its_way() -> None:
+    """Whatever its channel."""
+    pair = TwoStories(make_ruleset())
+    pair.visitor.document = make_document(customer=CustomerId(VISITOR))
+    pair.tell()
+    pair.merge(NOON + HOUR)
+    pair.customer.tell("povod.consent", {"channel": "all", "state": "unsubscribed"}, at=NOON + 2 * HOUR)
+    assert [recall.message_id for recall in pair.customer.recalls] == [pair.visitor.messages[0].message_id]
+
+
 def test_what_is_said_under_the_old_name_is_written_under_the_new_one() -> None:
     """An unsubscribe link of a message to the visitor holds for the customer: in the document and in the ledger."""
     pair = TwoStories(make_ruleset())

@@ -40,6 +40,11 @@ def said(state: str) -> CustomerDocument:
     return make_document(consents={EMAIL: Consent(state, NOON), SMS: Consent(state, NOON)})
 
 
+def said_of_all(state: str) -> CustomerDocument:
+    """Return a customer who said yes to each channel, and this about everything."""
+    return make_document(consents={EMAIL: Consent("subscribed", NOON), Channel("all"): Consent(state, NOON)})
+
+
 @pytest.mark.parametrize(
     ("document", "mode", "kind", "channel", "passes"),
     [
@@ -52,6 +57,8 @@ def said(state: str) -> CustomerDocument:
         (said("unsubscribed"), ConsentMode.OPT_IN, Kind.SERVICE, EMAIL, False),
         (NOBODY, ConsentMode.OPT_IN, Kind.SERVICE, SMS, False),
         (said("subscribed"), ConsentMode.OPT_IN, Kind.SERVICE, SMS, True),
+        (said_of_all("unsubscribed"), ConsentMode.OPT_OUT, Kind.REGULAR, EMAIL, False),
+        (said_of_all("subscribed"), ConsentMode.OPT_IN, Kind.REGULAR, EMAIL, True),
     ],
 )
 def test_consent(document: CustomerDocument, mode: ConsentMode, kind: Kind, channel: Channel, passes: bool) -> None:  # noqa: FBT001
