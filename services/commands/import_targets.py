@@ -36,7 +36,7 @@ class Destination(NamedTuple):
 async def opened_target(settings: Settings, destination: Destination) -> AsyncIterator[Target]:
     """Open it. Raises `Fatal` where the embedded log belongs to a running process."""
     clock = SystemClock()
-    judging = DryRun(Judge(load_catalogue(), settings.ingest.max_event), clock, destination.key_name)
+    judging = DryRun(Judge(load_catalogue(), settings.ingest.max_event), clock, destination.key_name, settings.ingest.phone_region)
     if destination.dry_run:
         yield judging
     elif destination.url:

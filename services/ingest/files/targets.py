@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
+from services.contracts.addresses import DEFAULT_REGION
 from services.contracts.errors import LogUnavailable, Retryable
 from services.contracts.incoming import Item
 from services.contracts.normalise import Reception
@@ -37,8 +38,9 @@ class Target(Protocol):
 class DryRun:
     """Judges and keeps nothing."""
 
-    def __init__(self, judge: Judge, clock: Clock, source: str) -> None:
+    def __init__(self, judge: Judge, clock: Clock, source: str, phone_region: str = DEFAULT_REGION) -> None:
         self._judge = judge
+        self._phone_region = phone_region
         self._clock = clock
         self._source = source
 
@@ -49,7 +51,8 @@ class DryRun:
     def judge(self, items: Sequence[Item]) -> Judged:
         """Judge items as those of a server key named like the source."""
         received_at = self._clock.now()
-        return self._judge.judge(items, Reception(self._source, True, received_at, partial(new_uuid7, received_at)))
+        new_id = partial(new_uuid7, received_at)
+        return self._judge.judge(items, Reception(self._source, True, received_at, new_id, phone_region=self._phone_region))
 
 
 class LogTarget:
