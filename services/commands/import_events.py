@@ -153,6 +153,10 @@ def _notes(outcome: Outcome, *, dry_run: bool) -> list[str]:
         f"  {code}: {each.count:,}, the first at {outcome.file}:{each.line}:{each.column}: {each.message}"
         for code, each in sorted(found.codes.items(), key=lambda item: -item[1].count)
     ]
+    notes += [
+        f"  {each.message}: {each.count:,} times, the first at {outcome.file}:{each.line}"
+        for each in sorted(found.left_out.values(), key=lambda each: -each.count)
+    ]
     if found.clamped:
         notes.append(f"  {found.clamped:,} times lay before the last 30 days or ahead of now, and are moved; --historical keeps old ones")
     if outcome.resumed_at:

@@ -74,6 +74,8 @@ class Import:
         if result.status == "accepted":
             progress.accepted += 1
             progress.clamped += result.clamped
+            for warning in result.warnings:
+                progress.left_out.setdefault(warning, Rejection(0, line.number, 1, warning)).count += 1
             return b""
         if result.status == "duplicate_in_request":
             progress.duplicates += 1

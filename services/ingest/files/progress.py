@@ -24,7 +24,8 @@ class Rejection(msgspec.Struct):
 class Progress(msgspec.Struct):
     """The figures of one file. `rows` were read and answered for; an accepted event was `clamped` where its time was moved.
 
-    `rejected_bytes` is how long the file of rejects was then; `done`: there was nothing behind.
+    `left_out` names what accepted events lost on the way (an address that is none). `rejected_bytes` is how long the file of rejects was
+    then; `done`: there was nothing behind.
     """
 
     rows: int = 0
@@ -33,6 +34,7 @@ class Progress(msgspec.Struct):
     rejected: int = 0
     clamped: int = 0
     codes: dict[str, Rejection] = {}
+    left_out: dict[str, Rejection] = {}
     rejected_bytes: int = 0
     done: bool = False
 

@@ -180,3 +180,19 @@ def test_what_is_wrong_is_said(shop: Path, tmp_path: Path, arguments: Sequence[s
 
     result = CliRunner().invoke(povod, ["import", *named], obj=Invocation({"POVOD_DATA": str(tmp_path / "data")}))
     assert (result.exit_code, complaint in result.output) == (code, True), result.output
+
+
+def test_an_address_that_is_none_is_left_out_and_counted(tmp_path: Path) -> None:
+    """Numbers of a file get the form that ingest gives them; what is none is left out and told, and nothing is rejected."""
+    people = [
+        {"type": "customer.identified", "customer": f"c{number}", "id": f"i{number}", "data": {"phone": phone}}
+        for number, phone in enumerate(["8 916 123-45-67", "88005553535", "8 800 555-35-35"])
+    ]
+    file = tmp_path / "people.ndjson"
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in people), encoding="utf-8")
+    result = call(tmp_path, file)
+    assert result.exit_code == 0, result.output
+    warning = "/data/phone is no mobile number (toll free); it was left out"
+    assert f"  {warning}: 2 times, the first at people.ndjson:2" in result.stdout.splitlines()
+    assert [event.data for event in events(tmp_path)] == [{"phone": "+79161234567"}, {}, {}]
+    assert figures(call(tmp_path, file, "--dry-run", "--json"))["left_out"][warning]["count"] == 2
