@@ -99,7 +99,7 @@ async def open_door(
     database = Database(database_url)
     log = EmbeddedEventLog(folder / "log.db", TOPICS, clock, ack_timeout=ACK_TIMEOUT)
     await log.start()
-    keys = KeyRing(database, clock)
+    keys = KeyRing(database, clock, link_secrets=["a secret that is long enough for tests"])
     wakes: list[str] = []
     parts = IngestParts(
         log=log,

@@ -12,6 +12,8 @@ import pytest
 
 from services.contracts.events import Event
 from services.ingest import snippet
+from services.ingest.identity import sign_customer
+from services.ingest.keys import Limits, create_key
 from services.runtime.clock import FrozenClock
 from tests.clients.browsing import Browser, open_browser
 from tests.clients.installing import missing
@@ -167,9 +169,26 @@ async def test_leaving_sends_what_is_left(door: Door, browser: Browser) -> None:
     left = await browser.run("povod.track('left')")
     await browser.go(ELSEWHERE)
     assert [event.id for event in await arrived(door, "left")] == [left]
+    await browser.shop("")
+    await browser.go(SHOP)
+    assert await browser.run("Object.values(localStorage).filter(value => value.startsWith('!')).length") == 1
+    await browser.shop(markup(door))
     await enter(browser)
     await eventually(lambda: sent(browser))
-    assert {event.id for event in await door.events()} == {left}
+    assert [event.id for event in await door.events()] == [left, left]
+
+
+async def test_a_beacon_of_yesterday_is_not_repeated(door: Door, browser: Browser) -> None:
+    """What a beacon carried is repeated only while ingest surely knows the id; what never left is sent however old."""
+    await browser.shop(markup(door))
+    await enter(browser)
+    old = "(Date.now() - 2 * 864e5).toString(36) + '.1000.'"
+    event = '{"id": "NAME", "type": "old", "anonymous": "v1"}'
+    for name, mark in (("beaconed", "!"), ("kept", "")):
+        await browser.run(f"localStorage.setItem('povod.e.' + {old} + '{name}', '{mark}{event.replace('NAME', name)}')")
+    await enter(browser)
+    await eventually(lambda: sent(browser))
+    assert [event.id for event in await door.events()] == ["kept"]
 
 
 async def test_nothing_is_lost_or_doubled_over_a_503(door: Door, browser: Browser) -> None:
@@ -241,6 +260,26 @@ async def test_another_person_at_the_same_browser(door: Door, browser: Browser) 
     await eventually(lambda: sent(browser))
     merges = {event.subject: event.data["into"] for event in await door.events() if event.type == "povod.merge"}
     assert merges == {first: "ann", second: "bob"}
+
+
+async def test_a_customer_is_proved_where_the_key_asks_for_it(door: Door, browser: Browser) -> None:
+    """The signature that the shop's server made goes with each event of its customer; without one, the console says why nothing arrives."""
+    key = await create_key(door.database, "signed", "browser", door.clock.now(), Limits(require_signature=True))
+    await door.keys.refresh()
+    (secret,) = door.keys.find(key).identity or ()
+    await browser.shop(markup(door).replace(door.browser_key, key))
+    await enter(browser)
+    await browser.run(f"povod.identify('42', {{}}, '{sign_customer(secret, '42')}')")
+    await enter(browser)
+    await browser.run("povod.track('signed')")
+    await arrived(door, "signed")
+    await browser.run("povod.identify('43')")
+    await browser.run("povod.track('forged')")
+    await eventually(lambda: sent(browser))
+    assert {(event.type, event.subject) for event in await door.events() if event.type != "povod.merge"} == {
+        ("customer.identified", "42"),
+        ("signed", "42"),
+    }
 
 
 async def test_two_tabs_share_a_queue(door: Door, browser: Browser) -> None:
