@@ -19,9 +19,9 @@ from services.contracts.incoming import Incoming, Integer, Key, Value
 Id = str | Integer | float | None
 Time = datetime | Integer | float | None
 Object = dict[Key, Value] | None
-_PARTS = {"library": frozenset({"name", "version"}), "device": frozenset({"type"})}
+_PARTS = {"library": frozenset({"name", "version"}), "device": frozenset({"type"}), "location": frozenset({"country"})}
 KEPT = frozenset({"ip", "locale", "timezone", "userAgent", "page", "campaign", "groupId", "channel", *_PARTS})
-"""What is kept of a context; of `library` and `device` only what tells one kind from another."""
+"""What is kept of a context; of `library` and `device` what tells one kind from another, of `location` what phone numbers need."""
 
 
 class Message(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, rename="camel"):

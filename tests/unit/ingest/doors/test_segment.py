@@ -119,6 +119,7 @@ def test_kept_of_a_context() -> None:
     context = {
         "device": {"type": "ios", "id": "secret", "token": "t"},
         "library": {"name": "l", "version": "1", "variant": "v"},
+        "location": {"country": "KZ", "latitude": 43.2},
         "timezone": "Asia/Tokyo",
         "campaign": {"source": "mail"},
         "screen": {"width": 1},
@@ -128,6 +129,7 @@ def test_kept_of_a_context() -> None:
     expected = {
         "device": {"type": "ios"},
         "library": {"name": "l", "version": "1"},
+        "location": {"country": "KZ"},
         "timezone": "Asia/Tokyo",
         "campaign": {"source": "mail"},
     }
