@@ -1,18 +1,23 @@
 """Requests recorded from the real clients of CloudEvents and Customer.io's Track API, line by line."""
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from services.contracts.catalogue import Catalogue
 from services.contracts.codec import decode_event
 from services.ingest.doors.cloudevents import CloudEventsDoor
 from services.ingest.doors.customerio_track import CustomerioTrackDoor
 from services.ingest.doors.port import Door
+from services.ingest.judge import Judge
 from services.ingest.refusals import RequestRefused
-from tests.door_requests import judged, posted
+from tests.door_requests import SERVER, posted
 
 FOLDER = Path("tests/fixtures/doors")
+JUDGE = Judge(Catalogue({}), 65_536)
+NUMBERS = count()
 
 
 def _recorded(name: str) -> list[dict[str, Any]]:
@@ -23,7 +28,7 @@ def _outcome(door: Door, recorded: dict[str, Any]) -> list[str]:
     """Return what became of a request: its events and who they are about, codes of rejections, or of its refusal."""
     request = posted(unquote(recorded["path"]), recorded["body"].encode(), recorded["headers"])._replace(method=recorded["method"])
     try:
-        judgement = judged(door, request)
+        judgement = JUDGE.judge(door.read(request).items, SERVER._replace(new_id=lambda: f"new-{next(NUMBERS)}"))
     except RequestRefused as error:
         return [error.code]
     events = [decode_event(record.value) for record in judgement.records]
