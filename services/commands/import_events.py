@@ -93,7 +93,10 @@ def import_events(  # noqa: PLR0913 - one argument an option
         raise click.UsageError("--url needs --key (or POVOD_KEY): a server key, made with: povod keys create NAME")
     source = Source(map_file, shape, aliases, historical=historical)
     destination = Destination(key_name, url, key or "", dry_run=dry_run)
-    outcomes = invocation.run(_import(invocation, files, source, destination, again=again))
+    try:
+        outcomes = invocation.run(_import(invocation, files, source, destination, again=again))
+    except KeyboardInterrupt as error:
+        raise click.ClickException("stopped; the same call goes on where this one ended") from error
     if as_json:
         click.echo(msgspec.json.encode({"dry_run": dry_run, "files": [outcome.as_json() for outcome in outcomes]}))
     else:

@@ -12,6 +12,8 @@ import msgspec
 from services.contracts.codec import as_utc
 from services.contracts.errors import InvalidEvent, InvalidMap
 
+_EXACT = 2.0**53
+"""Whole numbers from here on are not exact as floats, and soon too long for 64 bits."""
 _SEPARATOR = "\x1f"
 """Between the values of a row where they are looked at as one text."""
 
@@ -146,7 +148,7 @@ def _number(value: str, column: str) -> int | float:
         _refuse(f"{column}: {value!r} is no number", "invalid_number", f"/data/{column}")
     if number - number != 0.0:  # infinite or no number; neither has a place in JSON
         _refuse(f"{column}: {value!r} is no finite number", "invalid_number", f"/data/{column}")
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def _time_parser(column: TimeColumn, name: str) -> Callable[[str], datetime]:

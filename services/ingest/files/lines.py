@@ -7,8 +7,9 @@ from typing import IO, Any, AnyStr, BinaryIO, Generic, NamedTuple, Protocol, Tex
 
 from services.contracts.columns import Columns, EventMap
 from services.contracts.errors import InvalidEvent
-from services.contracts.incoming import Incoming, Item, Unreadable
+from services.contracts.incoming import MAX_KEY, Incoming, Item, Unreadable
 
+NUL_CHARACTER = "\x00"
 LONGEST_LINE = 1_000_000
 """Characters (bytes of JSON lines); a longer line is rejected without being held."""
 ReadLine = Callable[[bytes], Sequence[Item]]
@@ -66,6 +67,7 @@ class CsvLines:
         self._reader = csv.reader(self._lines)
         self._header = next(self._reader, [])
         self._columns = Columns(event_map, self._header, name)
+        self._has_clean_names = all(len(column) <= MAX_KEY and NUL_CHARACTER not in column for column in self._header)
         self._source = None if event_map.source == EventMap.__struct_defaults__[-1] else event_map.source
 
     def __iter__(self) -> Iterator[Line]:
@@ -90,7 +92,9 @@ class CsvLines:
             read = self._columns.read(row)
         except InvalidEvent as error:
             return Unreadable(error, _named(self._header, row))
-        return Incoming(type=read.type, customer=read.customer, id=read.id, time=read.time, data=read.data, source=self._source)
+        if self._has_clean_names and NUL_CHARACTER not in "".join(row):
+            return Incoming(type=read.type, customer=read.customer, id=read.id, time=read.time, data=read.data, source=self._source)
+        return {**read._asdict(), "time": read.time.isoformat(), "source": self._source}  # the way that cleans
 
 
 class JsonLines:

@@ -83,6 +83,15 @@ def test_a_csv_without_a_column_of_its_map_is_refused_at_once() -> None:
         csv_lines("", parse_map(MAP.replace("customer: user", "customer: usr")))
 
 
+def test_what_no_event_may_hold_takes_the_way_that_cleans() -> None:
+    """A NUL in a row is for the normaliser to take out, and numbers stay such as any reader can hold."""
+    (line,) = csv_lines("ann,2026-03-01,b\x00uy,1e300\n")
+    (item,) = line.items
+    assert isinstance(item, dict)
+    assert (item["type"], item["data"], item["time"]) == ("b\x00uy", {"total": 1e300}, "2026-02-28T21:00:00+00:00")
+    assert isinstance(item["data"]["total"], float)
+
+
 def test_an_overlong_line_costs_itself_only() -> None:
     """A line over the bound is rejected unread, in both kinds of files; the next one is read."""
     long = b"x" * (2 * lines_module.LONGEST_LINE + 5)
