@@ -46,10 +46,12 @@ def ingest_health_of(chassis: Chassis) -> HealthState:
 def ingest_services(chassis: Chassis, health: HealthState, relay: EventOutboxRelay) -> "tuple[list[Service], IngestServer]":
     """Return the HTTP door's services and its server (whose `port` is bound)."""
     from services.ingest.app import create_app
+    from services.ingest.bots import prepare
     from services.ingest.keyring import KeyRing
     from services.ingest.parts import IngestParts
     from services.ingest.server import make_server
 
+    prepare()
     keys = KeyRing(chassis.database, chassis.clock, link_secrets=link_secrets(chassis.settings))
     parts = IngestParts(
         log=chassis.log,
