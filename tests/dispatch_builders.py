@@ -37,6 +37,7 @@ def make_message(
     windows: tuple[Window, ...] | None = None,
     context: Mapping[str, Any] | None = None,
     language: str = "en",
+    tags: tuple[str, ...] = (),
 ) -> Message:
     """Return a message that may go at once, for a day."""
     default = {EMAIL: f"{customer}@shop.example", SMS: "+79161234567", TELEGRAM: "4242"}
@@ -57,6 +58,7 @@ def make_message(
         journey=JourneyName(journey),
         step=StepId("steps/0"),
         enrolment=EnrolmentId("e-1"),
+        tags=tags,
         context={"name": "Ann"} if context is None else dict(context),
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     )

@@ -70,7 +70,7 @@ class PreferencesPage:
             "preferences",
             language,
             channels=list(standing.channels.items()),
-            topics=[(topic, topics[topic].model_dump(), gets) for topic, gets in standing.topics.items()],
+            topics=[(topic, topics[topic].names, gets) for topic, gets in standing.topics.items()],
             frequency=standing.frequency,
             message_language=chosen("", claim.language, language),
         )

@@ -78,7 +78,7 @@ class SurveyPage:
             "survey",
             language,
             400 if is_empty else 200,
-            question=survey.model_dump() if survey else None,
+            question=survey.wording if survey else None,
             scale=survey.scale if survey else True,
             score=given.score,
             comment=given.comment,

@@ -69,6 +69,11 @@ class TopicNames(Section):
     ru: str = Field(min_length=1, description="its name in Russian")
     en: str = Field(min_length=1, description="its name in English")
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The names by language."""
+        return {"ru": self.ru, "en": self.en}
+
 
 class SurveySettings(Section):
     """A question to customers; empty wordings leave the pages' own."""
@@ -76,6 +81,11 @@ class SurveySettings(Section):
     ru: str = Field("", description="the question in Russian")
     en: str = Field("", description="the question in English")
     scale: bool = Field(True, description="whether the answer is a number from 0 to 10 with a comment; false: words only")
+
+    @property
+    def wording(self) -> dict[str, str]:
+        """The question by language."""
+        return {"ru": self.ru, "en": self.en}
 
 
 class HookSettings(Section):
