@@ -93,6 +93,8 @@ _QUESTIONS: Mapping[str, str] = {
     "frequency_cap": "room under the caps?",
     "gap": "long enough since the last message?",
     "arbitration": "the most important one now?",
+    "merge": "room to go along to the customer whom this one became?",
+    "enrolments": "not in too many journeys?",
 }
 
 
@@ -139,7 +141,8 @@ def _quiet_hours(seen: Seen, zone: tzinfo) -> str:
 
 
 def _caps(seen: Seen, zone: tzinfo) -> str:  # noqa: ARG001 - the words' common shape
-    return "; ".join(f"{cap.get('cap')}: {cap.get('count')} of {cap.get('max')} used" for cap in seen.get("caps", ()))
+    used = "; ".join(f"{cap.get('cap')}: {cap.get('count')} of {cap.get('max')} used" for cap in seen.get("caps", ()))
+    return f"{used}; half of what is usual, as the customer asked for" if "frequency" in seen else used
 
 
 def _gap(seen: Seen, zone: tzinfo) -> str:

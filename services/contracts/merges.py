@@ -20,7 +20,9 @@ def merge_of(event: Event) -> Event | None:
         return None
     identity = EventId(f"merge:{event.id}")
     visitor = CustomerId(event.anonymousid)
-    return msgspec.structs.replace(event, id=identity, type=MERGE, subject=visitor, data={"into": event.subject}, anonymousid=UNSET)
+    return msgspec.structs.replace(
+        event, id=identity, type=MERGE, subject=visitor, data={"into": event.subject}, anonymousid=UNSET, via=UNSET
+    )
 
 
 def passed_by(event: Event) -> list[CustomerId]:

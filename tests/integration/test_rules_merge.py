@@ -85,6 +85,17 @@ async def test_who_does_not_buy_is_written_to_once(desk: Desk) -> None:
     assert [(row.customer, row.reason) for row in await desk.ledger()] == [(ANN, "ok"), (ANN, "reentry")]
 
 
+async def test_a_producer_need_not_know_of_merges(desk: Desk) -> None:
+    """An event that names both, written to the topic by itself, makes them one; beside the merge of ingest it changes nothing."""
+    event, beside = identified()
+    await desk.append([viewed(0, VISITOR), event])
+    await desk.work_off()
+    assert (await document(desk, VISITOR)).merged_into == ANN
+    await desk.append([beside])
+    await desk.work_off()
+    assert [row.input_id for row in await desk.history() if row.customer == VISITOR] == ["v0", beside.id]
+
+
 async def test_caps_count_both(desk: Desk) -> None:
     """Three messages a week: two to the visitor under their own address, then one to the customer, then none."""
     await desk.append([registered(VISITOR), cart(VISITOR, "s1"), cart(VISITOR, "s2", after=HOUR / 60)])

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,7 +39,9 @@ DEEDS = st.lists(
     st.builds(
         Deed,
         who=st.sampled_from(NAMES),
-        what=st.sampled_from(["product.added", "order.completed", "page.viewed", "customer.identified", "povod.preferences", MERGE]),
+        what=st.sampled_from(
+            ["product.added", "order.completed", "page.viewed", "customer.identified", "customer.registered", "povod.preferences", MERGE]
+        ),
         into=st.sampled_from(NAMES),
         cart=st.sampled_from(["1", "2"]),
         state=st.booleans(),
@@ -71,6 +74,8 @@ def _events(deeds: list[Deed]) -> list[Event]:
         data = {"into": deed.into, "cart": deed.cart, "consent": {"email": deed.state}, "frequency": "less" if deed.state else "normal"}
         happened_at = received_at - deed.late * MINUTE
         event = make_event(deed.what, data, id=str(number), at=happened_at, received_at=received_at, customer=deed.who)
+        if deed.what == "customer.registered":
+            event = msgspec.structs.replace(event, anonymousid=deed.into)
         found += [event, event] if deed.twice else [event]
     return found
 
@@ -124,7 +129,9 @@ def _timeless(document: CustomerDocument) -> tuple[object, ...]:
 @settings(max_examples=300, deadline=None)
 def test_any_order_ends_as_the_sorted_one(deeds: list[Deed], schedule: Schedule, target: str) -> None:
     """Visitors become one customer: the customer knows the same of them, whichever partition was behind."""
-    ordinary = [deed._replace(what="page.viewed" if deed.what == MERGE else deed.what, twice=False) for deed in deeds]
+    ordinary = [
+        deed._replace(what="page.viewed" if deed.what in {MERGE, "customer.registered"} else deed.what, twice=False) for deed in deeds
+    ]
     middle = len(ordinary) // 2
     merges = [Deed(name, MERGE, target, "1", state=False, late=0, twice=False) for name in NAMES]
     events = _events([*ordinary[:middle], *merges, *ordinary[middle:]])

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import UNSET
+
 from services.contracts.events import Event
 from services.contracts.ids import Channel
+from services.contracts.merges import IDENTIFYING, merge_of
 from services.rules.core.bounds import size_of
 from services.rules.core.document import Consent, Suppression
-from services.rules.core.effects import GrantConsent
+from services.rules.core.effects import Forward, GrantConsent
 from services.rules.core.turn import Turn
 
-IDENTIFYING = frozenset({"customer.identified", "customer.registered"})
 CONSENTING: dict[str, Literal["subscribed", "unsubscribed"]] = {"consent.given": "subscribed", "consent.withdrawn": "unsubscribed"}
 _ADDRESS_FIELDS = {"email": "email", "phone": "sms", "telegram": "telegram"}
 _OTHER_FIELDS = frozenset({"addresses", "consent", "context", "language", "timezone", "traits", *_ADDRESS_FIELDS})
@@ -34,8 +36,17 @@ def update_profile(turn: Turn, event: Event) -> None:
     """Take over what an event says of the customer: its traits, addresses, language, zone and consents; other events say nothing."""
     if event.type in IDENTIFYING:
         _identify(turn, event.data)
+        if event.anonymousid is not UNSET:
+            _claim(turn, event)
     elif (state := CONSENTING.get(event.type)) is not None and isinstance(channel := event.data.get("channel"), str):
         _consent(turn, event, Channel(channel), state)
+
+
+def _claim(turn: Turn, event: Event) -> None:
+    """Tell the visitor's document, until it has answered: not all who write events publish the merge beside it; twice it counts once."""
+    merge = merge_of(event)
+    if merge is not None and merge.subject not in turn.document.merged_from:
+        turn.effects.append(Forward(merge))
 
 
 def _identify(turn: Turn, data: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from services.contracts.errors import InvalidEvent
 from services.contracts.events import Event
 from services.contracts.ids import CustomerId, JourneyName
-from services.contracts.merges import encode_via, passed_by
+from services.contracts.merges import encode_via, merge_of, passed_by
 from services.rules.core.carrying import MAX_CARRIED, fit_document
 from services.rules.core.decide import decide
 from services.rules.core.document import (
@@ -125,6 +125,23 @@ def test_nobody_becomes_who_became_them() -> None:
     pair.customer.tell("povod.merge", {"into": VISITOR}, at=NOON + HOUR)
     assert pair.customer.document.merged_into == ""
     assert pair.customer.document.refused_merges == (RefusedMerge(VISITOR, NOON + HOUR, "cycle"),)
+
+
+def test_an_event_that_names_both_tells_the_visitor_until_the_visitor_has_answered() -> None:
+    """As ingest does beside it, with the same id: whoever writes events to the topic need not know of merges."""
+    pair = TwoStories(RULES)
+    identified = event_with("customer.identified", anonymousid=VISITOR)
+    merge = merge_of(identified)
+    pair.customer.tell_event(identified)
+    assert merge is not None
+    assert pair.customer.forwards == [merge]
+    assert (merge.id, merge.type, merge.subject, merge.data) == (f"merge:{identified.id}", "povod.merge", VISITOR, {"into": CUSTOMER})
+    pair.visitor.tell_event(merge)
+    assert pair.visitor.tell_event(merge).duplicate
+    pair.pass_on()
+    pair.customer.tell_event(event_with("customer.identified", at=NOON + HOUR, anonymousid=VISITOR))
+    pair.customer.tell_event(event_with("customer.identified", at=NOON + HOUR, anonymousid=CUSTOMER))
+    assert len(pair.customer.forwards) == 1
 
 
 def _mark(customer: str, into: str) -> CustomerDocument:
