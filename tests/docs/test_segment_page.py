@@ -1,6 +1,7 @@
 """`docs/doors/segment.md` is true: its answer is what the door answers, and its codes are codes of the door."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -15,7 +16,7 @@ DOOR = SegmentDoor(lambda: load_aliases("segment", "b2b"))
 GOOD = {"type": "track", "event": "Wink", "userId": "42"}
 
 
-def _answer(*messages: dict[str, object]) -> dict[str, object]:
+def _answer(*messages: Mapping[str, object]) -> dict[str, object]:
     request = posted("/v1/batch", {"batch": messages})
     judged = Judge(load_catalogue(), 65_536).judge(DOOR.read(request).items, SERVER)
     found: dict[str, object] = json.loads(DOOR.accept(request, judged).body)
