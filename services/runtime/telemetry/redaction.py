@@ -9,8 +9,11 @@ _ADDRESS_KEY = re.compile(
     r"^(?:recipients?|address|mail|to|sms|chat_?id|forwarded_?for)$|e_?mail|phone|msisdn|mobile|birth_?da|first_?name|last_?name",
     re.IGNORECASE,
 )
-_EMAIL = re.compile(r"(?<![\w.+%-])([\w.+%-])[\w.+%-]*+@([\w-]++(?:\.[\w-]++)+)")
-"""Each run of characters is read once: a long line of them must not take the square of its length."""
+_EMAIL = re.compile(r"(?:(?<![\w.+%!#$*^`{|}~-])([\w.+%!#$*^`{|}~-])[\w.+%!#$*^`{|}~-]*+|(?<=[/=?&']))@([\w-]++(?:\.[\w-]++)+)")
+"""Each run of characters is read once: a long line of them must not take the square of its length.
+
+Of RFC 5322's characters those that part the words of a URL end a run: what stands before them is shown.
+"""
 _PHONE = re.compile(r"\+(\d{2})\d{5,11}(\d{2})(?!\d)")
 _SPELT_PHONE = re.compile(r"(?<![\w.:+-])(\+\d{1,3}|[78])[ (-]{1,2}\d{3}\)?[ -]?\d{3}[ -]?\d{2}[ -]?(\d{2})(?!\d)")
 _BARE_MOBILE = re.compile(r"(?<![\w.:+-])([78]9)\d{7}(\d{2})(?!\w|[.:-]\d)")
