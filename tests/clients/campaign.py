@@ -22,19 +22,19 @@ from tests.kill.engines import Engine, free_port, kafka_engine, povod
 from tests.kill.fleet import Fleet
 from tests.kill.rounds import wait_until_ready
 
-AT_ONCE = 6
-"""Scenarios that are played at the same time on a calm day: as many as two cores bear."""
+AT_ONCE = 8
+"""Scenarios that are played at the same time on a calm day: most of them wait most of the time."""
 SETTLING_SECONDS = 90
 KILLS = 2
 
 
 class Played(NamedTuple):
-    """One client's scenario: `began` and `ended` by the right clock, `unmet` the faults that its requests never met."""
+    """One client's scenario: `began` and `ended` by the right clock, and the proxy that its requests went through."""
 
     began: datetime
     ended: datetime
     told: Told
-    unmet: int
+    proxy: Proxy
 
 
 class Findings(NamedTuple):
@@ -50,6 +50,11 @@ def prefix_of(client: Client, scenario: Scenario) -> str:
     return f"{client.name}.{scenario.name}"
 
 
+def events_of(client: Client, scenario: Scenario) -> int:
+    """Return how many events a client's scenario has."""
+    return min(scenario.events, client.most)
+
+
 class Campaign:
     """The drivers and the way from them to ingest."""
 
@@ -61,7 +66,6 @@ class Campaign:
         self._drivers = drivers
         self._certificate = certificate
         self._note = note
-        self._proxies: list[Proxy] = []
         self.played: dict[tuple[str, str], Played] = {}
 
     async def calm(self, clients: Iterable[Client]) -> None:
@@ -77,7 +81,7 @@ class Campaign:
 
     async def storm(self, clients: Iterable[Client], fleet: Fleet) -> None:
         """Have all clients speak at once while ingest is killed and comes back, again and again."""
-        playing = asyncio.gather(*(self._play(client, KILLED) for client in clients))
+        playing = asyncio.gather(*(self._play(client, KILLED) for client in clients if KILLED.name in client.endures))
         for _ in range(KILLS):
             await asyncio.sleep(1.5)
             await asyncio.to_thread(fleet.kill, "ingest")
@@ -87,27 +91,26 @@ class Campaign:
 
     async def close(self) -> None:
         """Close the proxies; pages may still have been sending."""
-        await asyncio.gather(*(proxy.stop() for proxy in self._proxies))
+        await asyncio.gather(*(proxy.stop() for _, _, _, proxy in self.played.values()))
 
     async def _play(self, client: Client, scenario: Scenario) -> None:
         proxy = Proxy(self._port, scenario.faults, self._certificate if client.driver == "drive_track" else None)
         await proxy.start()
-        self._proxies.append(proxy)
         order = scenario._asdict() | {
             "prefix": prefix_of(client, scenario),
             "client": client.driver,
             "host": proxy.url,
             "key": self._keys["browser" if client.home == "browser" else "server"],
+            "events": events_of(client, scenario),
             "skew": scenario.skew if client.corrects else 0,
             "faults": len(scenario.faults),
             **dict.fromkeys(client.options, True),
         }
         began = datetime.now(UTC)
         told = await self._drivers[client.name].play(order)
-        self.played[client.name, scenario.name] = Played(began, datetime.now(UTC), told, proxy.left)
-        self._note(
-            f"{prefix_of(client, scenario)} {(datetime.now(UTC) - began).total_seconds():.1f} s, sent {len(told.sent)} requests {proxy.seen} {told.failed}"
-        )
+        self.played[client.name, scenario.name] = Played(began, datetime.now(UTC), told, proxy)
+        took = (datetime.now(UTC) - began).total_seconds()
+        self._note(f"{prefix_of(client, scenario)}: {took:.1f} s, {len(told.sent)} sent, {proxy.seen} requests {told.failed or ''}")
 
     def expected(self) -> set[tuple[str, str]]:
         """Return everything that clients consider sent: customer and mark."""

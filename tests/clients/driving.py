@@ -94,7 +94,7 @@ def driver_of(client: Client, folder: Path, ca_bundle: Path) -> Driver:
     """Return a client's driver, not yet started; pages share Chromium, so their drivers are `browser_driver`'s."""
     log = folder / f"{client.name}.log"
     if client.home == "node":
-        return Driver(("node", str(installing.node_folder() / "node" / f"{client.driver}.mjs"), *client.options), {}, log)
+        return Driver((str(installing.node()), str(installing.node_folder() / "node" / f"{client.driver}.mjs"), *client.options), {}, log)
     module = f"tests.clients.python.{client.driver}"
     environment = {"REQUESTS_CA_BUNDLE": str(ca_bundle)} if client.driver == "drive_track" else {}
     return Driver((str(installing.python_of(client.home)), "-m", module, *client.options), environment, log)
@@ -103,5 +103,4 @@ def driver_of(client: Client, folder: Path, ca_bundle: Path) -> Driver:
 def browser_driver(folder: Path) -> Driver:
     """Return the driver of all pages, not yet started."""
     script = installing.node_folder() / "browser" / "drive.mjs"
-    snippet = _ROOT / "services" / "ingest" / "static" / "povod.js"
-    return Driver(("node", str(script), installing.chromium() or "", str(snippet)), {}, folder / "browser.log")
+    return Driver((str(installing.node()), str(script), installing.chromium() or ""), {}, folder / "browser.log")

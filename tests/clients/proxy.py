@@ -90,7 +90,7 @@ class Proxy:
                 await self._serve(reader, writer)
         finally:
             self._open.discard(task)
-            writer.transport.abort() if self._certificate is None else writer.close()
+            writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection: requests one by one to the server, its answers back as they come."""
@@ -144,12 +144,15 @@ class _Upstream:
         self._writer.close()
 
     async def _pass_back(self) -> None:
-        """Pass answers back until either side ends; an answer to be lost ends both."""
+        """Pass answers back until either side ends; an answer to be lost ends both at once."""
         with contextlib.suppress(ConnectionError):
-            while (data := await self._reader.read(65536)) and not self._lose:
+            while data := await self._reader.read(65536):
+                if self._lose:
+                    self._client.transport.abort()
+                    return
                 self._client.write(data)
                 await self._client.drain()
-        self._client.transport.abort()
+        self._client.close()
 
 
 async def _requests(reader: asyncio.StreamReader) -> AsyncIterator[Request]:

@@ -3,12 +3,11 @@
 // Pages stay open until the input ends, as a visitor's would: what is not delivered by then is the client's loss.
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
-import { readFileSync } from 'node:fs';
 import { buildSync } from 'esbuild';
 import { chromium } from 'playwright-core';
 
 const here = new URL('.', import.meta.url).pathname;
-const [executablePath, snippetPath] = process.argv.slice(2);
+const [executablePath] = process.argv.slice(2);
 
 const scripts = new Map();
 
@@ -35,9 +34,6 @@ const site = createServer((request, response) => {
   if (pathname === '/shop') {
     response.setHeader('content-type', 'text/html; charset=utf-8');
     response.end('<!doctype html><title>Shop</title><h1>Shop</h1>');
-  } else if (pathname === '/povod.js') {
-    response.setHeader('content-type', 'text/javascript');
-    response.end(readFileSync(snippetPath));
   } else {
     response.statusCode = 404;
     response.end();
@@ -73,6 +69,7 @@ async function play(scenario) {
   await page.goto(`${origin}/shop?utm_source=mail&utm_campaign=spring`);
   await page.addScriptTag({ content: script(scenario.client) });
   const told = await page.evaluate((given) => globalThis.tell(given), scenario);
+  if (scenario.leaves) await page.goto('about:blank');
   return { ...told, said };
 }
 

@@ -1,11 +1,10 @@
-// @segment/analytics-next, delivering each event by itself or, where the scenario says so, in batches.
+// @segment/analytics-next, told nothing but where to ask for its settings; delivering each event by itself or, where the scenario says so, in batches.
 import { AnalyticsBrowser } from '@segment/analytics-next';
 import { offer } from './story.mjs';
 
 offer(async ({ key, host, batching }) => {
-  const { host: apiHost } = new URL(host);
   const deliveryStrategy = batching ? { strategy: 'batching', config: { size: 100, timeout: 500 } } : { strategy: 'standard' };
-  const integrations = { 'Segment.io': { apiHost: `${apiHost}/v1`, protocol: 'http', deliveryStrategy } };
+  const integrations = { 'Segment.io': { deliveryStrategy } };
   const [client] = await AnalyticsBrowser.load({ writeKey: key, cdnURL: host }, { integrations });
   return {
     anonymous: () => client.user().anonymousId(),

@@ -3,9 +3,7 @@ import { AnalyticsBrowser } from '@customerio/cdp-analytics-browser';
 import { offer } from './story.mjs';
 
 offer(async ({ key, host }) => {
-  const { host: apiHost } = new URL(host);
-  const integrations = { 'Customer.io Data Pipelines': { apiHost: `${apiHost}/v1`, protocol: 'http' } };
-  const [client] = await AnalyticsBrowser.load({ writeKey: key, cdnURL: `${host}/customerio` }, { integrations });
+  const [client] = await AnalyticsBrowser.load({ writeKey: key, cdnURL: `${host}/customerio` });
   return {
     anonymous: () => client.user().anonymousId(),
     page: () => client.page('Shop'),

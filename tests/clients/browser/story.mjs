@@ -16,17 +16,17 @@ export function offer(open) {
     const anonymous = await client.anonymous();
     const track = (mark, subject, at) => {
       sent[mark] = subject;
-      client.track(NAME, { mark }, at);
+      return client.track(NAME, { mark }, at);
     };
     const merges = [];
     if (scenario.story) {
-      track('visit', anonymous);
+      await track('visit', anonymous); // some clients ask who it is only after they have returned
       client.page?.();
       client.identify(ann, TRAITS);
       merges.push([anonymous, ann]);
       track('before', ann);
       client.track(RESERVED, { mark: 'bad' });
-      track('aged', ann, new Date(Date.now() - AGE_MS));
+      if (client.backdates !== false) track('aged', ann, new Date(Date.now() - AGE_MS));
       if (client.alias) {
         client.alias(old, ann);
         merges.push([old, ann]);

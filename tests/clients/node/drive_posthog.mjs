@@ -3,7 +3,7 @@ import { PostHog } from 'posthog-node';
 import { main } from './story.mjs';
 
 await main((scenario, fail) => {
-  const client = new PostHog(scenario.key, { host: scenario.host, flushAt: 100, flushInterval: 500, fetchRetryCount: 10, fetchRetryDelay: 500 });
+  const client = new PostHog(scenario.key, { host: scenario.host, flushAt: 100, flushInterval: 500, fetchRetryCount: 30, fetchRetryDelay: 1000 });
   client.on('error', (error) => fail('posthog', error));
   return {
     visit: (distinctId, event, properties) => client.capture({ distinctId, event, properties }),

@@ -41,7 +41,8 @@ def open_posthog(scenario: dict[str, Any], fail: Fail) -> PostHogClient:
     """Open a client."""
 
     def on_error(error: Exception, items: list[dict[str, Any]]) -> None:
-        for item in items:
+        dropped = {uuid for uuid, _ in getattr(error, "drops", ())} or {item["uuid"] for item in items}
+        for item in (item for item in items if item["uuid"] in dropped):
             fail(str(item.get("properties", {}).get("mark", item["event"])), str(error))
 
     mode = sys.argv[1] if len(sys.argv) > 1 else "v0"
