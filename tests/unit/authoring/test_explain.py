@@ -84,6 +84,15 @@ def test_every_verdict_and_reason_has_words() -> None:
             "room under the caps? no (1 a day: 1 of 1 used; all: 2 of 5 used)",
         ),
         (
+            {
+                "gate": "frequency_cap",
+                "answer": "pass",
+                "frequency": "less",
+                "caps": [{"cap": "all", "count": 1, "max": 2, "usual_max": 5}],
+            },
+            "room under the caps? yes (all: 1 of 2 used; half of what is usual, as the customer asked for)",
+        ),
+        (
             {"gate": "gap", "answer": "pass", "least_s": 14400.0, "last_at": "2024-03-01T10:00:00+00:00"},
             "long enough since the last message? yes (the last one left at 2024-03-01 13:00, 4h must pass)",
         ),

@@ -8,7 +8,7 @@ from services.contracts.events import Event
 from services.contracts.ids import CustomerId, JourneyName
 from services.contracts.merges import encode_via, merge_of, passed_by
 from services.rules.core.carrying import MAX_CARRIED, fit_document
-from services.rules.core.decide import decide
+from services.rules.core.decide import decide, needs_history_lookup
 from services.rules.core.document import (
     SCHEMA_VERSION,
     CustomerDocument,
@@ -76,6 +76,15 @@ def test_a_repeat_of_what_was_decided_flows_nowhere() -> None:
     assert pair.tell("product.added", {"cart": "1"}).duplicate
     assert pair.customer.give(EventInput(make_event("product.added", {"cart": "1"})), NOON + HOUR).duplicate
     assert len(pair.visitor.forwards) == 1
+
+
+def test_what_the_visitor_had_to_forget_stays_noted() -> None:
+    """So that history is asked about a repeat, as before."""
+    pair = TwoStories(RULES)
+    pair.visitor.document.recent_lost_at = NOON - HOUR
+    pair.merge()
+    assert (pair.visitor.document.recent_lost_at, pair.customer.document.recent_lost_at) == (NOON - HOUR, NOON - HOUR)
+    assert needs_history_lookup(pair.visitor.document, make_event(customer=VISITOR))
 
 
 def test_what_was_passed_on_twice_counts_once() -> None:

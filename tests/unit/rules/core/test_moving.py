@@ -114,6 +114,28 @@ def test_one_key_is_open_once(customers: datetime) -> None:
     assert pair.customer.exited == ["cart"]
 
 
+def test_the_open_one_has_not_ended() -> None:
+    """What re-entry remembers is of the enrolment that goes on: it was entered, and not left."""
+    pair = told(rules("never"), visitor={"1": NOON}, customer={})
+    pair.customer.tell("product.added", {"cart": "1"}, at=NOON)
+    pair.merge(NOON + HOUR)
+    assert pair.customer.document.entries[CART] == {"1": Entry(NOON)}
+
+
+def test_a_message_of_a_journey_that_does_not_go_on_is_still_known() -> None:
+    """Its journey has ended, but an order recalls it, as it would have under the visitor's name."""
+    journey = make_journey("cart", send(), wait(DAY, "steps/1"), exit_on=(exit_on(),))
+    pair = TwoStories(make_ruleset(journey))
+    pair.visitor.document = make_document(customer=CustomerId(VISITOR))
+    pair.tell(id="v")
+    pair.customer.tell(at=NOON + HOUR)
+    pair.merge(NOON + HOUR)
+    assert [bool(each.step) for each in pair.customer.document.enrolments.values()] == [True, False]
+    pair.customer.tell("order.completed", at=NOON + 2 * HOUR)
+    messages = [*pair.visitor.messages, *pair.customer.messages]
+    assert sorted(recall.message_id for recall in pair.customer.recalls) == sorted(message.message_id for message in messages)
+
+
 @pytest.mark.parametrize(
     ("rule", "open_"),
     [
@@ -226,8 +248,10 @@ def test_what_one_does_moves_the_others_stage() -> None:
     pair.customer.tell("order.completed", at=NOON - 100 * DAY)
     pair.customer.wait_until(NOON)
     pair.tell("product.viewed", at=NOON)
+    assert pair.customer.document.stage_due_at == NOON - 100 * DAY + 120 * DAY
     pair.merge(NOON + HOUR)
     assert (pair.customer.document.stage, pair.customer.document.stage_since) == ("active", NOON)
+    assert pair.customer.document.stage_due_at == NOON + 60 * DAY
 
 
 def test_of_two_stages_of_silence_the_nearer_holds() -> None:
