@@ -21,14 +21,14 @@
     if (store) store.removeItem(name);
   };
   const set = (name, value) => {
-    drop(name);
     try {
       store.setItem(name, value);
+      delete memory[name];
     } catch (e) {
       memory[name] = value;
     }
   };
-  const queue = () => Object.keys({ ...memory, ...store }).filter((name) => name.startsWith(EVENT)).sort();
+  const queue = () => [...Object.keys(memory), ...Object.keys(store || {})].filter((name) => name.startsWith(EVENT)).sort();
   const uuid = () => win.crypto.randomUUID ? win.crypto.randomUUID() : // only where the page came by HTTPS
     [...win.crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, 0)).join('');
   const allowed = () => (mode === 'required' ? get(CONSENT) === 'yes' : get(CONSENT) !== 'no');
