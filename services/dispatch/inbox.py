@@ -1,19 +1,19 @@
-"""The inbox: the dispatch topic becomes rows of the journal, each message once.
+"""The inbox: the dispatch topic becomes rows of the journal, each message once; another topic may be taken by the same steps.
 
-One transaction a batch and partition: 1. move the cursor (the fence), 2. insert messages, by primary key, so that repeats vanish,
-3. take recalls, 4. dead-letter what can't be decoded, 5. commit; then the senders are woken.
+One transaction a batch and partition: 1. move the cursor (the fence), 2. write what the records say: messages by primary key, so that
+repeats vanish, then recalls, 3. dead-letter what can't be decoded, 4. commit; then whoever waits is woken.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.contracts import codec
-from services.contracts.errors import DatabaseRefused, DatabaseUnavailable, Fenced, InvalidCommand, LogUnavailable
+from services.contracts.errors import DatabaseRefused, DatabaseUnavailable, Fenced, InvalidCommand, LogUnavailable, Rejected
 from services.contracts.messages import Command, Message, Recall
 from services.contracts.moments import to_micros
 from services.dispatch import statements, verdicts
@@ -28,7 +28,6 @@ from services.runtime.dead_letters import DeadLetter, DeadLetterCount, DeadLette
 from services.runtime.eventlog.port import Batch, EventLog, EventLogReader, Record, TopicPartition
 
 TOPIC = "povod.dispatch"
-GROUP = "povod.dispatch"
 _BATCH = 1_000
 _POLL = timedelta(milliseconds=500)
 _BACK_OFF_SECONDS = 0.5
@@ -43,21 +42,58 @@ class Taken(NamedTuple):
     broken: Sequence[tuple[Record, InvalidCommand]]
 
 
-class Inbox:
-    """The consumer of the dispatch topic for one worker. `wake` is called after every commit that brought commands.
+class Reading(Protocol):
+    """What a topic's records mean: the part of an inbox that differs. `topic` is its name, and that of its readers' group."""
 
-    More dead letters than `limit` allows on one partition stop it.
+    topic: str
+
+    def decode(self, records: Sequence[Record]) -> "Decoded":
+        """Return what the records say, and those that say nothing."""
+
+    async def write(self, connection: AsyncConnection, said: Any, now: datetime) -> None:
+        """Write what `decode` found in the inbox's transaction. Harmless twice."""
+
+
+class Decoded(NamedTuple):
+    """A batch, decoded: what `Reading.write` takes, and the records that can't be used, each with the reason."""
+
+    said: Any
+    broken: Sequence[tuple[Record, Rejected]]
+
+
+class Commands:
+    """The dispatch topic: messages and recalls."""
+
+    topic = TOPIC
+
+    def decode(self, records: Sequence[Record]) -> Decoded:
+        """Return messages and recalls."""
+        taken = decode(records)
+        return Decoded(taken, taken.broken)
+
+    async def write(self, connection: AsyncConnection, said: Taken, now: datetime) -> None:
+        """Insert messages, take recalls."""
+        await _store_messages(connection, said.messages, now)
+        await _store_recalls(connection, said.recalls, now)
+
+
+class Inbox:
+    """The consumer of a topic for one worker. `wake` is called after every commit that brought something.
+
+    More dead letters than `limit` allows on one partition stop it. `reading` is the dispatch topic's unless another is given.
     """
 
-    def __init__(
-        self, log: EventLog, database: Database, clock: Clock, worker: str, wake: Callable[[], None], limit: DeadLetterLimit
-    ) -> None:
+    def __init__(  # noqa: PLR0913 - a composition root passes every collaborator
+        self, log: EventLog, database: Database, clock: Clock, worker: str, wake: Callable[[], None], limit: DeadLetterLimit,
+        *, reading: Reading | None = None,
+    ) -> None:  # fmt: skip
         self._log = log
         self._database = database
         self._clock = clock
         self._worker = worker
         self._wake = wake
         self._limit = limit
+        self._reading: Reading = reading or Commands()
         self._cursors: dict[TopicPartition, Cursor] = {}
         self._given_up: dict[TopicPartition, DeadLetterCount] = {}
 
@@ -77,7 +113,7 @@ class Inbox:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take batches until `stop` is set. Raises `Fatal` where going on would be wrong."""
-        reader = self._log.reader(GROUP, [TOPIC], self)
+        reader = self._log.reader(self._reading.topic, [self._reading.topic], self)
         await self._start(reader, stop)
         try:
             while not stop.is_set():
@@ -138,16 +174,16 @@ class Inbox:
     async def _store(self, cursor: Cursor, batch: Batch, refused: DatabaseRefused | None = None) -> None:
         moved = cursor._replace(next_offset=batch.next_offset)
         now = self._clock.now()
-        taken = decode(batch.records) if refused is None else Taken({}, {}, [(batch.records[0], _as_invalid(refused))])
+        said, broken = self._reading.decode(batch.records) if refused is None else Decoded(None, [(batch.records[0], refused)])
         count = self._given_up[cursor.partition]
-        count.admit(len(taken.broken), now)
+        count.admit(len(broken), now)
         async with self._database.transaction() as connection:
             await cursors.advance(connection, cursor, moved)
-            await _store_messages(connection, taken.messages, now)
-            await _store_recalls(connection, taken.recalls, now)
-            await dead_letters.put(connection, [DeadLetter(record, error.code, error.message, now) for record, error in taken.broken])
+            if said is not None:
+                await self._reading.write(connection, said, now)
+            await dead_letters.put(connection, [DeadLetter(record, error.code, error.message, now) for record, error in broken])
         self._cursors[cursor.partition] = moved
-        count.note(len(taken.broken), now)
+        count.note(len(broken), now)
 
 
 def decode(records: Sequence[Record]) -> Taken:
@@ -221,10 +257,6 @@ def _row(message: Message) -> tuple[object, ...]:
         to_micros(message.expires_at),
         codec.encode_command(message).decode(),
     )
-
-
-def _as_invalid(error: DatabaseRefused) -> InvalidCommand:
-    return InvalidCommand(error.message, code=error.code)
 
 
 async def _back_off(action: str, error: Exception) -> None:

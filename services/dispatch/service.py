@@ -1,4 +1,4 @@
-"""The dispatch service: one inbox, one loop a channel, in one process."""
+"""The dispatch service: an inbox for commands, one for callbacks where they are explained, a loop a channel, in one process."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from services.dispatch.channel_loop import ChannelLoop, claim_tokens, loops_wake
 from services.dispatch.channels.port import Sender
 from services.dispatch.inbox import Inbox
 from services.dispatch.journal import Journal, disown
+from services.dispatch.receipts import Receipts
 from services.dispatch.rendering import Renderer
 from services.dispatch.templates import Templates
 from services.dispatch.verdicts import RetryPolicy
@@ -61,7 +62,10 @@ class DispatchService:
             for sender in senders
         ]
         limit = DeadLetterLimit(settings.dead_letter_limit, settings.dead_letter_window)
-        self._inbox = Inbox(log, database, clock, worker, self._arrived, limit)
+        self._inboxes = [Inbox(log, database, clock, worker, self._arrived, limit)]
+        if settings.receipts:
+            receipts = Receipts(settings.receipts, metrics)
+            self._inboxes.append(Inbox(log, database, clock, worker, self._reported, limit, reading=receipts))
 
     def wake(self) -> None:
         """Make every channel look for due messages at once."""
@@ -84,7 +88,8 @@ class DispatchService:
 
     async def _run_all(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._inbox.run(stop))
+            for inbox in self._inboxes:
+                group.create_task(inbox.run(stop))
             for loop in self._loops:
                 group.create_task(loop.run(stop))
 

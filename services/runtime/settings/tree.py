@@ -203,6 +203,20 @@ class LinkSettings(Section):
     untracked: tuple[str, ...] = Field((), description="templates whose messages are left as they are")
 
 
+class ReceiptSettings(Section):
+    """What the callbacks of a hook of ingest mean. The pointers and words are for `sms`; see `docs/links-and-pages.md`."""
+
+    reader: Literal["sms", "telegram"] = Field(description="whose callbacks these are: the SMS gateway's or the Telegram bot's")
+    message_id: str = Field("/id", description="JSON pointer to the id of the message that the callback is about")
+    names: Literal["ours", "theirs"] = Field("ours", description="whose id that is: the one we sent along, or the gateway's own")
+    status: str = Field("/status", description="JSON pointer to the status")
+    delivered: tuple[str, ...] = Field(("delivered",), description="statuses of a message that has arrived, in any case")
+    undelivered: tuple[str, ...] = Field(
+        ("undelivered", "undeliverable", "failed", "rejected", "expired"), description="statuses of one that never will, in any case"
+    )
+    suppress: tuple[str, ...] = Field((), description="of those, statuses after which the number is never used again")
+
+
 class DispatchSettings(Section):
     """Delivery."""
 
@@ -218,6 +232,9 @@ class DispatchSettings(Section):
     sms: SmsSettings = Field(SmsSettings(), description="SMS")
     telegram: TelegramSettings = Field(TelegramSettings(), description="Telegram")
     links: LinkSettings = Field(LinkSettings(), description="clicks and opens")
+    receipts: dict[str, ReceiptSettings] = Field(
+        {}, description="callbacks that dispatch understands, [dispatch.receipts.NAME] with NAME of [ingest.hooks.NAME]"
+    )
 
 
 class TelemetrySettings(Section):

@@ -75,6 +75,9 @@ DISPATCH_ATTEMPTS = CounterOf(
     "povod_dispatch_attempts_total", "Attempts to hand a message over, by the provider's answer", ("channel", "answer")
 )
 DISPATCH_SECONDS = HistogramOf("povod_dispatch_attempt_seconds", "Time of one attempt", ("channel",))
+DISPATCH_RECEIPTS = CounterOf(
+    "povod_dispatch_receipts_total", "Callbacks of providers read, by hook and what they meant", ("hook", "meaning")
+)
 EVENT_LATENCY = HistogramOf("povod_event_latency_seconds", "From an event's receipt to its decision", (), _SLOW)
 DELIVERY_LATENCY = HistogramOf("povod_delivery_latency_seconds", "From a decision to the hand-over to the provider", ("channel",), _SLOW)
 RULESET_RELOADS = CounterOf("povod_ruleset_reloads_total", "Rule sets taken up or refused", ("result",))
@@ -100,6 +103,7 @@ METRICS: tuple[Definition, ...] = (
     DISPATCH_CLAIMS,
     DISPATCH_ATTEMPTS,
     DISPATCH_SECONDS,
+    DISPATCH_RECEIPTS,
     EVENT_LATENCY,
     DELIVERY_LATENCY,
     RULESET_RELOADS,
