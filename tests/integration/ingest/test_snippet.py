@@ -295,6 +295,25 @@ async def test_two_tabs_share_a_queue(door: Door, browser: Browser) -> None:
     assert set(found) == set(ids)
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "Object.defineProperty(window, 'localStorage', { get() { throw new Error('forbidden'); } })",
+        "for (let size = 1 << 20; size; size >>= 1) try { for (;;) localStorage.setItem(Math.random(), 'x'.repeat(size)); } catch (e) {}",
+    ],
+    ids=["forbidden", "full"],
+)
+async def test_a_browser_that_stores_nothing_still_tells(door: Door, browser: Browser, before: str) -> None:
+    """Without room in localStorage, events live as long as their page, and are sent from there."""
+    await browser.shop(f"<script>{before}</script>{markup(door)}")
+    await enter(browser)
+    ids = {await browser.run("povod.track('step')") for _ in range(3)}
+    await browser.run("povod.identify('42')")
+    events = await arrived(door, "step", "customer.identified")
+    assert {event.id for event in events if event.type == "step"} == ids
+    assert len({event.subject for event in events if event.type == "step"}) == 1
+
+
 async def test_a_page_without_https_works_too(door: Door, browser: Browser) -> None:
     """There is no randomUUID and no lock there, and ids are good all the same."""
     await browser.shop(markup(door))

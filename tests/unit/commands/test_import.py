@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from services.cli import povod
 from services.commands.import_events import import_events
 from services.commands.invocation import Invocation
 from services.contracts.codec import decode_event
@@ -176,8 +177,6 @@ def test_what_is_wrong_is_said(shop: Path, tmp_path: Path, arguments: Sequence[s
     (tmp_path / "cut.ndjson.gz").write_bytes(gzip.compress(b'{"type": "a", "customer": "1"}\n' * 100)[:-12])
     (tmp_path / "broken.ndjson.gz").write_bytes(b"\x1f\x8b no gzip")
     named = [str(tmp_path / each) if "." in each and "/" not in each else each for each in arguments]
-    from services.cli import povod
-
     result = CliRunner().invoke(povod, ["import", *named], obj=Invocation({"POVOD_DATA": str(tmp_path / "data")}))
     assert (result.exit_code, complaint in result.output) == (code, True), result.output
 
@@ -196,3 +195,17 @@ def test_an_address_that_is_none_is_left_out_and_counted(tmp_path: Path) -> None
     assert f"  {warning}: 2 times, the first at people.ndjson:2" in result.stdout.splitlines()
     assert [event.data for event in events(tmp_path)] == [{"phone": "+79161234567"}, {}, {}]
     assert figures(call(tmp_path, file, "--dry-run", "--json"))["left_out"][warning]["count"] == 2
+
+
+def test_a_log_that_runs_elsewhere_is_reached_by_http(tmp_path: Path) -> None:
+    """While `serve` owns the embedded log, the command says how to import through it."""
+    file = tmp_path / "events.ndjson"
+    file.write_text('{"type": "a", "customer": "1"}\n', encoding="utf-8")
+    log = EmbeddedEventLog(tmp_path / "log.db", TOPICS, SystemClock())
+    with asyncio.Runner() as runner:
+        runner.run(log.start())
+        result = CliRunner().invoke(povod, ["import", str(file)], obj=Invocation({"POVOD_DATA": str(tmp_path)}))
+        runner.run(log.close())
+    assert result.exit_code == 1
+    assert "another povod process uses this data folder" in result.output
+    assert "or import through it: --url http://127.0.0.1:8080 --key KEY" in result.output
