@@ -83,6 +83,16 @@ _KNOWN = BulkStatement(
     source="text",
     input_id="text",
 )
+_DECIDED = BulkStatement(
+    "SELECT h.customer, h.source, h.input_id, h.payload FROM {rows} JOIN history h ON h.seq <= 1000"
+    " AND h.bucket = rows.bucket AND h.customer = rows.customer AND h.input_id = rows.input_id AND h.source = rows.source"
+    " UNION ALL SELECT h.customer, h.source, h.input_id, h.payload FROM {rows} JOIN history h ON h.seq > 1000"
+    " AND h.bucket = rows.bucket AND h.customer = rows.customer AND h.input_id = rows.input_id AND h.source = rows.source",
+    bucket="integer",
+    customer="text",
+    source="text",
+    input_id="text",
+)
 _DUE = text(
     "SELECT customer, next_due_at FROM customers WHERE next_due_at IS NOT NULL AND bucket % :partitions = :partition"
     " ORDER BY next_due_at LIMIT :limit"
@@ -199,6 +209,14 @@ async def known_inputs(connection: AsyncConnection, keys: Iterable[InputKey]) ->
     if not rows:
         return set()
     return {InputKey(CustomerId(row.customer), row.source, row.input_id) for row in await _KNOWN.execute(connection, rows)}
+
+
+async def decided_payloads(connection: AsyncConnection, keys: Iterable[InputKey]) -> dict[InputKey, str]:
+    """Return what history keeps of those inputs; give it few: each may cost a thousand rows."""
+    rows = [(bucket_of(key.customer), *key) for key in keys]
+    if not rows:
+        return {}
+    return {InputKey(CustomerId(row.customer), row.source, row.input_id): row.payload for row in await _DECIDED.execute(connection, rows)}
 
 
 async def due_customers(connection: AsyncConnection, partitions: int, partition: int, limit: int) -> list[DueCustomer]:

@@ -59,6 +59,7 @@ class Turnover:
         self.consents: list[GrantConsent] = []
         self.parked: dict[CustomerId, str] = {}
         self.counts: Counter[str] = Counter()
+        self.repeats: list[Event] = []
         self._now = to_micros(now)
         self._outbox_seq = outbox_seq
         self._documents = dict(documents)
@@ -114,8 +115,10 @@ class Turnover:
         key = (event.subject, event.source, event.id)
         if key in self._known and needs_history_lookup(document, event):
             self.counts["duplicate"] += 1
+            self.repeats.append(event)
             return
         self._known.add(key)
+        duplicates = self.counts["duplicate"]
         after = self._decide(document, EventInput(event))
         if after is not None:
             self.history.append(
@@ -123,6 +126,8 @@ class Turnover:
                     bucket_of(event.subject), event.subject, after.seq, "event", event.id, event.source, event.type, accepted.payload
                 )
             )
+        elif self.counts["duplicate"] > duplicates:
+            self.repeats.append(event)
 
     def move_frontier(self, moment: int) -> None:
         """Let timers up to `moment` (microseconds) fire; never goes back."""

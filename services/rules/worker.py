@@ -13,6 +13,7 @@ from services.rules import store
 from services.rules.activation import ActiveRulesets
 from services.rules.applying import apply
 from services.rules.cache import DocumentCache
+from services.rules.conflicts import count_conflicts
 from services.rules.core.document import CustomerDocument, decode_document
 from services.rules.intake import Accepted, Misplaced, Refused, Sorted
 from services.rules.packing import unpack
@@ -93,6 +94,8 @@ class Worker:
             await self._take_all(turnover, work, cursor)  # 3
             due_at = await self._fire_timers(connection, turnover, cursor, work)
             documents = await apply(connection, partition, turnover)  # 4
+            if turnover.repeats:
+                turnover.counts["conflicting_duplicate"] += await count_conflicts(connection, turnover.repeats)
             dead = [DeadLetter(each.record, each.reason, each.error, now) for each in work.records if isinstance(each, Refused)]
             await dead_letters.put(connection, dead)
             moved = cursor._replace(
