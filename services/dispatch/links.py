@@ -4,8 +4,8 @@ Only http and https addresses of others are led: not our own pages, not `mailto:
 `data-untracked`. Where a link leads stands inside its signed token; equal addresses of one message are one link.
 
 The HTML is not parsed into a tree and written again, which would change what mail programs depend on (conditional comments, quotes):
-an expression finds tags, comments and raw texts, as `html.parser` does, and only the value of `href` is replaced. A parser costs 5
-times as much as rendering the mail (docs/links-and-pages.md); tests hold the two against one another.
+an expression finds tags, comments and raw texts, as `html.parser` does, and only the value of `href` is replaced. Why so:
+`docs/adr/0010-links-by-an-expression.md`.
 """
 
 import re
