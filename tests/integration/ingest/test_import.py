@@ -76,6 +76,24 @@ async def test_a_wrong_key_ends_the_import(door: Door) -> None:
         await target_of(door, "sk_nobody").take(visits(1))
 
 
+async def test_the_command_posts_to_a_running_ingest(door: Door, tmp_path: Path) -> None:
+    """With --url nothing is opened here but the memory of what was imported: the same call again posts nothing."""
+    file = tmp_path / "visits.ndjson"
+    file.write_text('{"type": "visited", "customer": "1", "historical": true}\n{"type": "visited"}\nno json\n', encoding="utf-8")
+    before = ("--url", str(door.client.base_url), "--key", door.key)
+    for resumed_at in (0, 3):
+        printed, _ = await (await _start(tmp_path, file, *before)).communicate()
+        (done,) = json.loads(printed)["files"]
+        assert (done["rows"], done["accepted"], set(done["codes"]), done["resumed_at"]) == (
+            3,
+            1,
+            {"missing_customer", "invalid_json"},
+            resumed_at,
+        )
+    assert [(event.source, event.historical) for event in await door.events()] == [("shop", True)]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["imports"]
+
+
 async def test_killed_and_started_again(tmp_path: Path) -> None:
     """A run that is killed in the middle is gone on with by the next call: no event is lost, and each has one id."""
     file = tmp_path / "visits.ndjson"
@@ -95,9 +113,9 @@ async def test_killed_and_started_again(tmp_path: Path) -> None:
     assert len(ids) <= EVENTS + 1_000
 
 
-async def _start(folder: Path, file: Path) -> asyncio.subprocess.Process:
+async def _start(folder: Path, file: Path, *more: str) -> asyncio.subprocess.Process:
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "POVOD_DATA": str(folder / "data")}
-    command = (sys.executable, "-m", "services.cli", "import", str(file), "--json")
+    command = (sys.executable, "-m", "services.cli", "import", str(file), "--json", *more)
     return await asyncio.create_subprocess_exec(*command, cwd=folder, env=variables, stdout=asyncio.subprocess.PIPE)
 
 
