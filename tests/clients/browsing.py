@@ -51,7 +51,7 @@ class Browser:
 async def open_browser() -> AsyncIterator[Browser]:
     """Start a Chromium with an empty profile."""
     script = await asyncio.to_thread(installing.node_folder) / "browser" / "command.mjs"
-    command = ("node", str(script), installing.chromium() or "")
+    command = (str(installing.node()), str(script), installing.chromium() or "")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LONGEST_LINE)
     try:

@@ -17,8 +17,8 @@ from services.commands.invocation import Invocation
 from services.contracts.mapping import parse_map
 from services.ingest import snippet
 from services.runtime.clock import FrozenClock
+from tests.clients import installing
 from tests.clients.browsing import open_browser
-from tests.clients.installing import missing
 from tests.docs.blocks import ROOT, Block, blocks
 from tests.integration.ingest.door import Door, open_door, until
 
@@ -45,12 +45,14 @@ async def door(tmp_path: Path, sqlite_url: str, frozen_clock: FrozenClock) -> As
 
 @pytest.fixture(params=sorted(CALLS))
 def command(request: pytest.FixtureRequest) -> list[str]:
-    """Return what runs a recipe over two events; skip where there is no Node."""
-    if request.param == "js" and (why := missing("node")):
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
-    *before, code = CALLS[request.param]
+    """Return what runs a recipe over two events."""
+    program, *before, code = CALLS[request.param]
     block = the_block(request.param, "recipe").body
-    return [*before, code.replace("{block}", block).replace("{events}", json.dumps(EVENTS))]
+    return [
+        str(installing.node()) if program == "node" else program,
+        *before,
+        code.replace("{block}", block).replace("{events}", json.dumps(EVENTS)),
+    ]
 
 
 async def run(command: list[str], door: Door, key: str) -> tuple[int, Any]:
@@ -95,7 +97,7 @@ def test_the_recipes_have_ten_lines() -> None:
 
 async def test_the_snippets_lines_work(door: Door) -> None:
     """The line for the head and the calls beside it, as they stand there but for address and key, make three events."""
-    if why := missing("browser"):
+    if why := installing.missing("browser"):
         pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
     line = the_block("html", "snippet").body
     line = line.replace("https://events.shop.example", str(door.client.base_url).rstrip("/")).replace("pk_...", door.browser_key)
