@@ -2,12 +2,14 @@
 
 from collections.abc import MutableMapping
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from services import __version__
 from services.contracts.errors import PovodError
@@ -71,11 +73,15 @@ class IngestApp(FastAPI):
 def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) -> IngestApp:
     """Return the application; the server and `parts.keys.run` are run by the caller."""
     app = IngestApp(parts, body_deadline)
-    app.include_router(health.router_of(parts.health, parts.metrics, app.intake.report))
-    app.include_router(snippet.router_of())
-    app.include_router(segment_settings.router_of(parts.settings.public_url))
-    app.include_router(debug.router_of(parts.keys, app.intake.recent, parts.clock))
-    for router in (*routers_of(parts, app.intake.in_flight), receiving.router_of(parts, app.intake.in_flight)):
+    app.state.routers = (
+        health.router_of(parts.health, parts.metrics, app.intake.report),
+        snippet.router_of(),
+        segment_settings.router_of(parts.settings.public_url),
+        debug.router_of(parts.keys, app.intake.recent, parts.clock),
+        *routers_of(parts, app.intake.in_flight),
+        receiving.router_of(parts, app.intake.in_flight),
+    )
+    for router in app.state.routers:
         app.include_router(router)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(PovodError, _answer_povod_error)
@@ -83,10 +89,19 @@ def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) 
     return app
 
 
-async def _answer_http_exception(_request: Request, error: Exception) -> Response:
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
-    return refusal_response(RequestRefused(_CODES.get(status, "bad_request"), detail))
+    response = refusal_response(RequestRefused(_CODES.get(status, "bad_request"), detail))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["allow"] = ", ".join(sorted(_allowed(request)))  # RFC 9110, 15.5.6
+    return response
+
+
+def _allowed(request: Request) -> set[str]:
+    """Return the methods of all routes at the request's path; Starlette knows those of the first one only."""
+    routes = [route for router in request.app.state.routers for route in router.routes if isinstance(route, Route)]
+    return {method for route in routes if route.matches(request.scope)[0] is not Match.NONE for method in route.methods or ()}
 
 
 async def _answer_povod_error(request: Request, error: Exception) -> Response:

@@ -18,8 +18,8 @@ from services.runtime.telemetry.metrics import Metrics
 class IngestParts:
     """The collaborators of `create_app`.
 
-    `keys.run` must run as a service beside the server. `on_unsubscribed` is called after an unsubscription is committed: it wakes the
-    relay of the event outbox where that runs in the same process.
+    `keys.run` must run as a service beside the server. `on_unsubscribed` is called after a customer's statement (an unsubscription, a
+    confirmation, preferences) is committed: it wakes the relay of the event outbox where that runs in the same process.
     """
 
     log: EventLog
