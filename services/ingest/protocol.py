@@ -16,7 +16,9 @@ from services.ingest.whole import Headers, Reply
 CLOSE = (b"connection", b"close")
 """Among the server's own headers once it is leaving."""
 MAX_HEAD = 65_536
-"""Bytes of request line and headers, beyond what one read from the socket may bring at once."""
+"""Bytes of a request that are no body (its head, the sizes of its chunks, its trailers), beyond what one read may bring at once."""
+_FRAME = 8
+"""Bytes around it that each byte of a body may have besides: a body may come in chunks of one byte."""
 
 
 class TakesWholeRequests(Protocol):
@@ -73,7 +75,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waiting_since: float | None = None
-        self._head_size: int | None = 0
+        self._framing = 0
+        self._reads_head = True
+        self._stalled_since: float | None = None
         self._takes_whole: TakesWholeRequests | None = getattr(self.app, "whole", None)
         self._whole: _WholeRequest | None = None
 
@@ -89,15 +93,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._waiting_since = None
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless the head has grown too large."""
+        """Feed the parser, unless what is around the body has grown too large."""
         if self._waiting_since is None:
             self._waiting_since = self.loop.time()
-        if self._head_size is not None:
-            self._head_size += len(data)
+        self._framing += len(data)
         super().data_received(data)
         if self._whole is not None:
             self._go_on_the_long_way(self._whole.chunks)
-        if self._head_size is not None and self._head_size > MAX_HEAD:
+        if self._framing > MAX_HEAD:
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
@@ -106,11 +109,18 @@ class GuardedProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self.headers = []
         self._waiting_since = self.loop.time()
-        self._head_size = self._head_size or 0
+        self._reads_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field of the head; one behind the body can't change what the head has said (RFC 9110, 6.5.1)."""
+        if self._reads_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Choose the request's way."""
-        self._head_size = None
+        """Choose the request's way; there is none where the answer before it has closed the connection."""
+        self._reads_head = False
+        if self.transport.is_closing():
+            return
         if self._may_be_whole():
             self._whole = _WholeRequest(self, keep_alive=self.parser.should_keep_alive())
         else:
@@ -118,6 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
+        self._framing -= len(body) * (1 + _FRAME)
         if self._whole is None:
             super().on_body(body)
         else:
@@ -127,7 +138,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Note that it is whole: from now on it is we who are waited for."""
         whole, self._whole = self._whole, None
         self._waiting_since = None
-        self._head_size = 0
+        self._framing = 0
         if whole is None:
             super().on_message_complete()
         elif self._takes_whole is not None:
@@ -138,6 +149,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def is_overdue(self, now: float, seconds: float) -> bool:
         """Say whether the client has had longer than `seconds` for its request; `now` is the event loop's time."""
         return self._waiting_since is not None and now - self._waiting_since > seconds
+
+    def is_stalled(self, now: float, seconds: float) -> bool:
+        """Say whether the client has left its answers unread for longer than `seconds`; asked every now and then."""
+        if not (self.flow.write_paused or self.transport.is_closing()):
+            self._stalled_since = None
+        elif self._stalled_since is None:
+            self._stalled_since = now
+        return self._stalled_since is not None and now - self._stalled_since > seconds
 
     def refuse(self, status: HTTPStatus) -> None:
         """Answer with a bare status, unless an answer has begun, and close."""
@@ -155,6 +174,7 @@ class GuardedProtocol(HttpToolsProtocol):
             and self.url in self._takes_whole.doors
             and (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]  # None before the first request
             and not self.expect_100_continue
+            and not self.flow.write_paused  # the long way waits for a client that does not read its answers
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and not self.parser.should_upgrade()

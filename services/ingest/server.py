@@ -65,13 +65,19 @@ class IngestServer(uvicorn.Server):
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Close connections whose request is overdue, then do what uvicorn does."""
+        """Close connections whose request is overdue, or whose client reads no answers, then do what uvicorn does."""
         if counter % _SWEEP_TICKS == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, GuardedProtocol) and connection.is_overdue(now, self._request_deadline):
-                    connection.refuse(HTTPStatus.REQUEST_TIMEOUT)
+                if isinstance(connection, GuardedProtocol):
+                    self._sweep(connection, now)
         return await super().on_tick(counter)
+
+    def _sweep(self, connection: GuardedProtocol, now: float) -> None:
+        if connection.is_stalled(now, self._request_deadline):
+            connection.transport.abort()
+        elif connection.is_overdue(now, self._request_deadline):
+            connection.refuse(HTTPStatus.REQUEST_TIMEOUT)
 
 
 def relax_collector() -> None:
