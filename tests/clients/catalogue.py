@@ -21,7 +21,7 @@ class Client(NamedTuple):
     corrects: bool = True
     endures: frozenset[str] = frozenset({"refused", "limited", "lost", "killed"})
     """The faults after which it tries again. The others are its own losses: posthog-js never repeats a 429,
-    cdp-analytics-browser takes any answer for a yes, a beacon has none."""
+    cdp-analytics-browser takes any answer for a yes (also the 503 of a process that has just started), a beacon has none."""
     most: int = 1000
     """Events that it is given at once. Fewer where it waits for each answer, throws away what its queue has no room for, or where one
     request with all of them would be over a request's limit: posthog-js says 1.3 KB an event."""
@@ -50,7 +50,7 @@ CLIENTS = (
     Client("segment-browser-batching", "browser", "analytics_next", ("batching",)),
     Client("rudder-browser", "browser", "rudder", most=80),
     Client("rudder-browser-beacon", "browser", "rudder", ("beacon", "leaves"), most=20, endures=frozenset()),
-    Client("cdp-browser", "browser", "cdp", endures=frozenset({"lost", "killed"})),
+    Client("cdp-browser", "browser", "cdp", endures=frozenset({"lost"})),
     Client("povod-browser", "browser", "povod", most=900),
     Client("posthog-browser", "browser", "posthog", most=300, endures=frozenset({"refused", "lost", "killed"})),
 )
@@ -69,8 +69,8 @@ class Scenario(NamedTuple):
 
 CALM = Scenario("calm", 1000, story=True, skew=-7200)
 """The whole story on a good day, told by a clock that is two hours slow."""
-KILLED = Scenario("killed", 60, pace=0.1)
-"""Six seconds of events, while ingest is killed and started again."""
+KILLED = Scenario("killed", 60, pace=0.2)
+"""Twelve seconds of events, while ingest is killed and started again."""
 FAULTY = (
     Scenario("refused", 30, faults=(Refuse(503), Refuse(503), Refuse(503, 1))),
     Scenario("limited", 30, faults=(Refuse(429, 1), Refuse(429, 1))),

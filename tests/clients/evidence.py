@@ -14,11 +14,11 @@ from services.rules.packing import unpack
 from services.runtime.database import Database
 
 TOPIC = "povod.events"
-_HISTORY = text("SELECT customer, type, payload FROM history WHERE kind = 'event'")
+_HISTORY = text("SELECT payload FROM history WHERE kind = 'event'")
 _CURSORS = text("SELECT partition, next_offset FROM cursors WHERE topic = :topic")
 _CUSTOMERS = text("SELECT customer, document FROM customers")
 Marked = tuple[str, str]
-"""The customer of an event, and its mark."""
+"""For whom an event was sent, and its mark."""
 
 
 class Evidence(NamedTuple):
@@ -51,13 +51,13 @@ async def gather(bootstrap: str, database: Database) -> Evidence:
 
 
 async def decided(database: Database) -> dict[Marked, list[dict[str, Any]]]:
-    """Return every event in the history, by customer and mark."""
+    """Return every event in the history, by the customer it was sent for and its mark."""
     found = defaultdict(list)
     async with database.reading() as connection:
         rows = (await connection.execute(_HISTORY)).all()
     for row in rows:
         event = msgspec.json.decode(row.payload)
-        found[(row.customer, _marked(event)[1])].append(event)
+        found[_marked(event)].append(event)
     return dict(found)
 
 
@@ -95,4 +95,5 @@ async def _reader(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]
 
 
 def _marked(event: dict[str, Any]) -> Marked:
-    return event["subject"], str(event["data"].get("mark"))
+    """Return for whom an event was sent: one for a visitor who has become a customer meanwhile names him as `via`."""
+    return event.get("via", event["subject"]), str(event["data"].get("mark"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.clients.campaign import Findings, Played, events_of
+from tests.clients.campaign import KILLS, Findings, Played, events_of
 from tests.clients.catalogue import CALM, CLIENTS, FAULTY, KILLED, Client, Scenario
 
 pytestmark = [pytest.mark.clients, pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(600)]
@@ -44,5 +44,6 @@ FAULTS = [
 def test_events_arrive_once_through_faults(findings: Findings, client: Client, scenario: Scenario) -> None:
     """Refused for a while, over its rate, cut off before or after the answer, with ingest killed twice: nothing lost, nothing doubled."""
     played = played_by(findings, client, scenario)
-    assert (played.proxy.left, findings.kills) == (0, 2)
+    assert played.proxy.left == 0
+    assert findings.kills >= KILLS
     check_delivery(findings, played)

@@ -29,6 +29,14 @@ def test_two_ids_of_one_customer_are_merged(findings: Findings, client: Client) 
     assert [merge for merge in told.merges if merge not in findings.evidence.merges] == []
 
 
+def test_events_of_a_merged_visitor_go_to_the_customer(findings: Findings, client: Client) -> None:
+    """Whatever was decided under another id than it was sent for was decided for the customer whom that visitor became."""
+    seen, prefix = findings.evidence, prefix_of(client, CALM)
+    events = [event for (_, mark), found in seen.history.items() if mark != "None" for event in found]
+    moved = {(event["via"], event["subject"]) for event in events if "via" in event and event["subject"].startswith(f"{prefix}.")}
+    assert moved <= seen.merges
+
+
 def test_times_are_right_by_our_clock(findings: Findings, client: Client) -> None:
     """An event happened when it happened, though the client's clock is two hours slow; one of an hour ago keeps its hour."""
     played = findings.played[client.name, CALM.name]

@@ -23,7 +23,7 @@ globalThis.Date = class extends RealDate {
 export const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 
 /** Call until it succeeds: some clients send at once and leave the next try to their caller. */
-export async function untilTaken(send, tries = 60) {
+export async function untilTaken(send, tries = 240) {
   for (let left = tries; ; left -= 1) {
     try {
       return await send();

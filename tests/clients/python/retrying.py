@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-_TRIES = 60
+_TRIES = 240
 _PAUSE_SECONDS = 0.25
 
 
