@@ -1,7 +1,7 @@
 """People for the example shop's visitors: fictitious, the same for the same id, and reachable by nobody.
 
 The example clickstream knows no names, addresses or consents, so these are made up: e-mail at example.org (reserved, RFC 2606), phone
-numbers of +7 000 (a code that was never given out) and invented Telegram chat ids. As in a real shop, some have left no phone or
+numbers of +7 945 (a mobile code that no operator has) and invented Telegram chat ids. As in a real shop, some have left no phone or
 Telegram, and some have not agreed to be written to.
 """
 
@@ -38,7 +38,7 @@ def persona_of(customer: str) -> Persona:
     dice = _Dice(customer)
     russian = dice.happens(RUSSIAN_SHARE)
     email = f"{customer}@example.org" if dice.happens(EMAIL_SHARE) else ""
-    phone = f"+7000{dice.roll(10_000_000):07d}" if dice.happens(PHONE_SHARE) else ""
+    phone = f"+7945{dice.roll(10_000_000):07d}" if dice.happens(PHONE_SHARE) else ""
     telegram = str(10_000_000_000 + dice.roll(1_000_000_000)) if dice.happens(TELEGRAM_SHARE) else ""
     shares = {
         "email": (email, EMAIL_CONSENT_SHARE),
