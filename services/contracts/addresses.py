@@ -66,18 +66,23 @@ def with_clean_addresses(event: Event, region: str = DEFAULT_REGION) -> Event:
     return event if data is event.data else msgspec.structs.replace(event, data=data)
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def email_of(text: str) -> str:
     """Return an e-mail address in its normal form (`Ann <Ann@Shop.Example>` is `Ann@shop.example`); raises `ValueError` with the reason.
 
     Only its form is judged (RFC 5322 as mail servers live it, RFC 6531); no server is asked.
     """
-    from email_validator import EmailNotValidError, validate_email
-
     text = text.strip()
     text = text[7:] if text[:7].lower() == "mailto:" else text
     if len(text) > _LONGEST_EMAIL:
         raise ValueError("is too long for an e-mail address")
+    return _email_of(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _email_of(text: str) -> str:
+    """Remember no more than short texts: blanks around an address may be a megabyte."""
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         found = validate_email(text, check_deliverability=False, allow_display_name=True)
     except EmailNotValidError:
@@ -85,13 +90,20 @@ def email_of(text: str) -> str:
     return found.ascii_email or found.normalized
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def phone_of(text: str, region: str) -> str:
     """Return a phone number in E.164 (`8 (916) 123-45-67` in RU is `+79161234567`); raises `ValueError` with the reason."""
+    text = text.strip()
+    if not 0 < len(text) <= _LONGEST_PHONE:
+        raise ValueError("is no phone number")
+    return _phone_of(text, region)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _phone_of(text: str, region: str) -> str:
     import phonenumbers
     from phonenumbers import PhoneNumberType
 
-    found = _number(text.strip(), region)
+    found = _number(text, region)
     if found is None:
         raise ValueError("is no phone number")
     kind = phonenumbers.number_type(found)
@@ -102,8 +114,6 @@ def phone_of(text: str, region: str) -> str:
 
 def _number(text: str, region: str) -> Any:
     """Return the valid number that a text spells, None if none."""
-    if not 0 < len(text) <= _LONGEST_PHONE:
-        return None
     digits = sum(character.isdigit() for character in text)
     spelt = [text, f"+{text}"] if digits >= _FEWEST_INTERNATIONAL and not text.startswith("+") else [text]
     return next((number for each in spelt if (number := _parse(each, region)) is not None), None)

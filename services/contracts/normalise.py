@@ -78,7 +78,7 @@ class Normalised(NamedTuple):
 def normalise(item: Item, reception: Reception) -> Normalised:
     """Judge and clean one posted event; raises `InvalidEvent` with `code`, `message` and `pointer`."""
     incoming = item if isinstance(item, Incoming) else _admit(item)
-    event_type = _type(incoming.type)
+    event_type = _type(incoming.type.strip())  # before it is remembered: blanks without end are no part of a type
     customer = _customer(incoming)
     if reception.is_signed is not None:
         _check_signature(customer, incoming, reception.is_signed)
@@ -192,8 +192,7 @@ _FIELDS: dict[str, Callable[[Any, str], Any]] = {
 
 
 @lru_cache(maxsize=1024)
-def _type(given: str) -> str:
-    name = given.strip()
+def _type(name: str) -> str:
     if not name:
         _refuse("missing_type", "an event needs a type, such as product.added", "/type")
     if len(name) > MAX_TYPE or not name.isprintable():

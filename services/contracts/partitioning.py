@@ -7,6 +7,8 @@ BUCKETS = 1024
 _M = 0x5BD1E995
 _SEED = 0x9747B28C
 _MASK = 0xFFFFFFFF
+_LONGEST_REMEMBERED = 64
+"""Characters or bytes of a name whose bucket is remembered: strangers choose names, and 65,536 long ones are a hundred megabytes."""
 
 
 def murmur2(data: bytes) -> int:
@@ -24,15 +26,27 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
-@lru_cache(maxsize=65_536)
 def bucket_of(customer: str) -> int:
     """Return the customer's bucket, 0 to 1023; it never changes."""
-    return (murmur2(customer.encode()) & 0x7FFFFFFF) % BUCKETS
+    return _bucket_of_name(customer) if len(customer) <= _LONGEST_REMEMBERED else _bucket(customer.encode())
+
+
+def bucket_of_key(key: bytes) -> int:
+    """Return the bucket of a record's key (a customer id in UTF-8, or whatever another topic is keyed by)."""
+    return _bucket_of_key(key) if len(key) <= _LONGEST_REMEMBERED else _bucket(key)
 
 
 @lru_cache(maxsize=65_536)
-def bucket_of_key(key: bytes) -> int:
-    """Return the bucket of a record's key (a customer id in UTF-8, or whatever another topic is keyed by)."""
+def _bucket_of_name(customer: str) -> int:
+    return _bucket(customer.encode())
+
+
+@lru_cache(maxsize=65_536)
+def _bucket_of_key(key: bytes) -> int:
+    return _bucket(key)
+
+
+def _bucket(key: bytes) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % BUCKETS
 
 

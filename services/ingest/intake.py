@@ -37,6 +37,8 @@ from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT, INGEST_SECONDS
 TOPIC = "povod.events"
 KEY_PARAMETER = "writeKey"
 """The query's parameter that names a key, for clients that can't send a header (`navigator.sendBeacon`)."""
+MAX_EXPANSION = 16
+"""Times its own size that a request's events may have on the log: what it says once of all of them stands in each."""
 _log = structlog.get_logger()
 
 
@@ -80,11 +82,11 @@ class Intake:
         parcel = door.read(posted)
         if key is None:
             key = self._admitted(parcel.key or posted.query.get(KEY_PARAMETER, ""))
-        if key.origins:
-            check_origin(key, posted.headers.get(b"origin"))
-        self._check(parcel)
-        self._rate.charge(key.name, len(parcel.items), monotonic(), key.rate)
-        return Taken(posted, key, self._judge.judge(parcel.items, self._reception(key, posted)))
+        try:
+            return self._judged(parcel, posted, key)
+        except RequestRefused as error:
+            error.key = key.name
+            raise
 
     def store(self, taken: Taken) -> Awaitable[None]:
         """Return what is done once all accepted events are durable; raises `LogUnavailable`, at once or awaited."""
@@ -102,7 +104,7 @@ class Intake:
     def refusal(self, door: Door, posted: Posted, key: WriteKey | None, error: BaseException) -> tuple[RequestRefused, Answer]:
         """Return why a request is refused and its door's words for it; `key` as far as it is known."""
         why = refused(error)
-        name = "" if key is None else key.name
+        name = why.key if key is None else key.name
         self._tally.count_refused(name, door.name, why.code)
         self.recent.note_refused(name, door.name, posted.received_at, why)
         return why, self._for_pages(door.refuse(posted, why) or refusal(why), posted, key)
@@ -130,8 +132,20 @@ class Intake:
         if not secret:
             raise RequestRefused("unauthorized", "send a write key: Authorization: Bearer KEY, or Basic with the key as user")
         key = self._parts.keys.find(secret)
-        self._rate.admit(key.name, monotonic(), key.rate)
+        try:
+            self._rate.admit(key.name, monotonic(), key.rate)
+        except RequestRefused as error:
+            error.key = key.name
+            raise
         return key
+
+    def _judged(self, parcel: Parcel, posted: Posted, key: WriteKey) -> Taken:
+        if key.origins:
+            check_origin(key, posted.headers.get(b"origin"))
+        self._check(parcel)
+        self._rate.charge(key.name, len(parcel.items), monotonic(), key.rate)
+        most = MAX_EXPANSION * max(len(posted.body), self._parts.settings.max_event)
+        return Taken(posted, key, self._judge.judge(parcel.items, self._reception(key, posted), most))
 
     def _check(self, parcel: Parcel) -> None:
         if len(parcel.items) > self._parts.settings.max_batch:

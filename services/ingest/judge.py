@@ -13,6 +13,7 @@ from services.contracts.events import Event
 from services.contracts.incoming import Incoming, Item, Unreadable
 from services.contracts.merges import merge_of
 from services.contracts.normalise import Normalised, Reception, normalise
+from services.ingest.refusals import RequestRefused
 from services.runtime.eventlog.port import OutgoingRecord
 
 Status = Literal["accepted", "duplicate_in_request", "rejected"]
@@ -64,6 +65,21 @@ class Judged(NamedTuple):
         return accepted, len(self.results) - accepted - rejected, rejected
 
 
+class _Room:
+    """How many bytes a request's events may still have together."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._left = limit
+
+    def take(self, value: bytes) -> None:
+        """Raise `RequestRefused` where this one does not fit any more."""
+        if self._left is None:
+            return
+        self._left -= len(value)
+        if self._left < 0:
+            raise RequestRefused("payload_too_large", "the events are too large together: each has what the request says of all of them")
+
+
 class Judge:
     """Judges requests against the known types; `max_event` is the largest encoded event in bytes."""
 
@@ -71,9 +87,13 @@ class Judge:
         self._catalogue = catalogue
         self._max_event = max_event
 
-    def judge(self, items: Sequence[Item], reception: Reception) -> Judged:
-        """Return records and dead letters in the order of the events, and a result for each."""
-        judged = Judged([], [], [], [])
+    def judge(self, items: Sequence[Item], reception: Reception, max_bytes: int | None = None) -> Judged:
+        """Return records and dead letters in the order of the events, and a result for each.
+
+        Raises `RequestRefused` (`payload_too_large`) where they are larger together than `max_bytes`: what a request says once of all
+        its events stands in each of them.
+        """
+        judged, room = Judged([], [], [], []), _Room(max_bytes)
         seen: set[tuple[str, str, str]] = set()
         for index, item in enumerate(items):
             try:
@@ -84,7 +104,9 @@ class Judge:
             except InvalidEvent as error:
                 judged.results.append(_rejection(index, item, error))
                 judged.rejects.append(self._reject(item, error))
+                room.take(judged.rejects[-1].value)
                 continue
+            room.take(value)
             judged.results.append(_acceptance(index, found, seen))
             if judged.results[-1].status == "accepted":
                 judged.records.append(_record(found.event, value))

@@ -37,10 +37,12 @@ def client_address(peer: str, forwarded_for: bytes | None, trusted: Sequence[Net
     return str(found)
 
 
-@lru_cache(maxsize=2_048)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    if len(text) > _LONGEST:
-        return None
+    return _parsed(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=2_048)
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

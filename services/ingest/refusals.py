@@ -39,13 +39,17 @@ RETRY_AFTER = 1
 
 
 class RequestRefused(PovodError):  # noqa: N818 - named like the tree it grows on
-    """A request that is not taken; `code` is a key of `STATUS`, `retry_after` whole seconds where another try may succeed."""
+    """A request that is not taken; `code` is a key of `STATUS`, `retry_after` whole seconds where another try may succeed.
+
+    `key` is the name of the write key where it was known already: what is counted and shown to developers names it.
+    """
 
     def __init__(self, code: str, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.key = ""
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -159,6 +159,7 @@ async def test_a_fast_key_has_to_wait(tmp_path: Path, sqlite_url: str, frozen_cl
         answer = await door.post(b"not even JSON")
         assert _error(answer) == (429, "rate_limited")
         assert 2 <= int(answer.headers["retry-after"]) <= 3
+        assert door.metrics.value("povod_ingest_refused_total", key="shop", door="events", code="rate_limited") == 1
         other = {"authorization": f"Bearer {door.browser_key}"}
         assert (await door.client.post("/v1/events", json=_event(), headers=other)).status_code == 200
 

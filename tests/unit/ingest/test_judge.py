@@ -13,6 +13,7 @@ from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import read_items
 from services.contracts.normalise import Reception
 from services.ingest.judge import Judge, Judged
+from services.ingest.refusals import RequestRefused
 
 PRICE = {"x-povod-activity": True, "type": "object", "properties": {"price": {"type": "number"}}}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -127,3 +128,16 @@ def test_nesting_to_the_limit_of_the_parser_is_no_crash() -> None:
         deep, shallow = judge.judge(items, DOOR).results
         assert (deep.code, shallow.status) == ("too_deep", "accepted")
     assert 500 < levels < 1_099
+
+
+def test_events_are_bounded_together() -> None:
+    """What would make more bytes of a request than it may have is refused as a whole, good events and dead letters alike."""
+    items = read_items(json.dumps([_event(id=str(number), data={"x": "y" * 500}) for number in range(4)]).encode())
+    judge = Judge(Catalogue({}), 2_000)
+    size = sum(len(record.value) for record in judge.judge(items, DOOR).records)
+    assert len(judge.judge(items, DOOR, size).records) == 4
+    with pytest.raises(RequestRefused) as caught:
+        judge.judge(items, DOOR, size - 1)
+    assert caught.value.code == "payload_too_large"
+    with pytest.raises(RequestRefused):
+        judge.judge([{"type": "", "data": {"x": "y" * 500}}] * 4, DOOR, 1_000)
