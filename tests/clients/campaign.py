@@ -96,6 +96,8 @@ class Campaign:
 
     async def close(self) -> None:
         """Close the proxies; pages may still have been sending."""
+        for (client, scenario), played in self.played.items():
+            self._note(f"{client}.{scenario}: {played.proxy.seen} requests, answers {dict(played.proxy.answers)} {played.told.said[:5]}")
         await asyncio.gather(*(proxy.stop() for _, _, _, proxy in self.played.values()))
 
     async def _play(self, client: Client, scenario: Scenario) -> None:

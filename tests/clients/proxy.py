@@ -7,6 +7,7 @@ preflights and configuration take none. `certificate` makes it a TLS front.
 import asyncio
 import contextlib
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
@@ -47,7 +48,10 @@ class Request(NamedTuple):
 
 
 class Proxy:
-    """Listens at `port` once started; `faults` are taken in order, one a request that brings something. `seen` counts those."""
+    """Listens at `port` once started; `faults` are taken in order, one a request that brings something. `seen` counts those.
+
+    `answers` counts the server's by status, as far as each began with a read of its own.
+    """
 
     def __init__(self, upstream_port: int, faults: Iterable[Fault] = (), certificate: ssl.SSLContext | None = None) -> None:
         self._upstream_port = upstream_port
@@ -56,6 +60,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
         self.seen = 0
+        self.answers: Counter[str] = Counter()
 
     @property
     def url(self) -> str:
@@ -104,7 +109,7 @@ class Proxy:
                     writer.write(_refusal(fault, request))
                     await writer.drain()
                     continue
-                connection = connection or await _Upstream.open(self._upstream_port, writer)
+                connection = connection or await _Upstream.open(self._upstream_port, writer, self.answers)
                 await connection.send(request.raw, lose=isinstance(fault, Lose))
         finally:
             if connection is not None:
@@ -120,17 +125,20 @@ class Proxy:
 class _Upstream:
     """The connection to the server behind one client's connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter, answers: Counter[str]
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._client = client
+        self._answers = answers
         self._lose = False
         self._pump = asyncio.create_task(self._pass_back())
 
     @classmethod
-    async def open(cls, port: int, client: asyncio.StreamWriter) -> "_Upstream":
+    async def open(cls, port: int, client: asyncio.StreamWriter, answers: Counter[str]) -> "_Upstream":
         """Connect; raises `ConnectionError` where nobody listens."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port), client)
+        return cls(*await asyncio.open_connection("127.0.0.1", port), client, answers)
 
     async def send(self, raw: bytes, *, lose: bool) -> None:
         """Pass a request on."""
@@ -150,6 +158,8 @@ class _Upstream:
                 if self._lose:
                     self._client.transport.abort()
                     return
+                if data.startswith(b"HTTP/1.1 "):
+                    self._answers[data[9:12].decode()] += 1
                 self._client.write(data)
                 await self._client.drain()
         self._client.close()
