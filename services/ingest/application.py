@@ -33,6 +33,7 @@ class DoorsApplication:
             key = self._intake.key_of(door, posted.headers, posted.query)
             content = await body.read(receive, posted.headers, self._body_deadline)
             taken = self._intake.take(door, posted._replace(body=content), key)
+            body.grow(taken.grown)
             await self._intake.store(taken)
             answer = self._intake.answer(door, taken)
             status = answer.status

@@ -49,6 +49,12 @@ class Body:
         self._hold(len(packed), len(packed))
         return self._unpack(packed, headers.get(b"content-encoding", b""))
 
+    def grow(self, more: int) -> None:
+        """Count in flight what was made of the body, where that is more than the body; raises `RequestRefused` (503)."""
+        if more > 0:
+            self._in_flight.take(more)
+            self._held += more
+
     def release(self) -> None:
         """Let go of what is counted in flight. Harmless twice."""
         self._in_flight.give_back(self._held)

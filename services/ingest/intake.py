@@ -37,17 +37,18 @@ from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT, INGEST_SECONDS
 TOPIC = "povod.events"
 KEY_PARAMETER = "writeKey"
 """The query's parameter that names a key, for clients that can't send a header (`navigator.sendBeacon`)."""
-MAX_EXPANSION = 16
-"""Times its own size that a request's events may have on the log: what it says once of all of them stands in each."""
+MAX_EXPANSION = 8
+"""Times the largest body that a request's events may have on the log: what it says once of all of them stands in each."""
 _log = structlog.get_logger()
 
 
 class Taken(NamedTuple):
-    """A request that was judged: whose it is, and what is to be stored of it."""
+    """A request that was judged: whose it is, what is to be stored of it, and by how many bytes that is more than its body."""
 
     posted: Posted
     key: WriteKey
     judged: Judged
+    grown: int = 0
 
 
 class Intake:
@@ -144,8 +145,9 @@ class Intake:
             check_origin(key, posted.headers.get(b"origin"))
         self._check(parcel)
         self._rate.charge(key.name, len(parcel.items), monotonic(), key.rate)
-        most = MAX_EXPANSION * max(len(posted.body), self._parts.settings.max_event)
-        return Taken(posted, key, self._judge.judge(parcel.items, self._reception(key, posted), most))
+        most = MAX_EXPANSION * self._parts.settings.max_body
+        judged = self._judge.judge(parcel.items, self._reception(key, posted), most)
+        return Taken(posted, key, judged, sum(len(record.value) for record in judged.records) - len(posted.body))
 
     def _check(self, parcel: Parcel) -> None:
         if len(parcel.items) > self._parts.settings.max_batch:

@@ -94,21 +94,22 @@ class Judge:
         its events stands in each of them.
         """
         judged, room = Judged([], [], [], []), _Room(max_bytes)
-        seen: set[tuple[str, str, str]] = set()
+        seen: dict[tuple[str, str, str], Event] = {}
         for index, item in enumerate(items):
             try:
                 if isinstance(item, Unreadable):
                     raise item.error
                 found = normalise(item, reception)
                 value = self._encode(found)
+                status = _status(found.event, seen)
             except InvalidEvent as error:
                 judged.results.append(_rejection(index, item, error))
                 judged.rejects.append(self._reject(item, error))
                 room.take(judged.rejects[-1].value)
                 continue
             room.take(value)
-            judged.results.append(_acceptance(index, found, seen))
-            if judged.results[-1].status == "accepted":
+            judged.results.append(_acceptance(index, found, status))
+            if status == "accepted":
                 judged.records.append(_record(found.event, value))
                 if (merge := merge_of(found.event)) is not None:
                     judged.merges.append(_record(merge, encode_event(merge)))
@@ -127,12 +128,20 @@ class Judge:
         return value
 
 
-def _acceptance(index: int, found: Normalised, seen: set[tuple[str, str, str]]) -> Result:
-    """Return the result of a good event; the same id of the same source and customer again is a duplicate."""
+def _status(event: Event, seen: dict[tuple[str, str, str], Event]) -> Status:
+    """Say whether an event is the first of its customer, source and id, or the same again; raises `InvalidEvent` where it is another."""
+    first = seen.setdefault((event.subject, event.source, event.id), event)
+    if first is event:
+        return "accepted"
+    if (first.type, first.data) != (event.type, event.data):
+        text = "an event before it in this request has the same id and is another: give each its own"
+        raise InvalidEvent(text, code="conflicting_id", pointer="/id")
+    return "duplicate_in_request"
+
+
+def _acceptance(index: int, found: Normalised, status: Status) -> Result:
+    """Return the result of a good event."""
     event, generated, hashed, clamped, warnings = found
-    identity = (event.subject, event.source, event.id)
-    status: Status = "duplicate_in_request" if identity in seen else "accepted"
-    seen.add(identity)
     return Result(index=index, status=status, id=event.id, generated=generated, hashed=hashed, clamped=clamped, warnings=warnings)
 
 

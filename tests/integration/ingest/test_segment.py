@@ -111,3 +111,13 @@ async def test_metrics_of_analytics_js(door: Door) -> None:
     """What analytics.js tells of itself is answered 200 without a key."""
     answer = await door.client.post("/v1/m", json={"series": []})
     assert (answer.status_code, answer.json()) == (200, {"success": True})
+
+
+async def test_a_context_for_all_is_not_multiplied_without_bound(door: Door) -> None:
+    """A batch whose common context would stand in thousands of messages, more than its share of memory, is refused; a usual one is not."""
+    messages = [{"type": "track", "event": "a", "userId": str(number)} for number in range(2_000)]
+    for size, status in ((1_000, 200), (60_000, 413)):
+        context = {"page": {"title": "x" * size}}
+        answer = await door.client.post("/v1/batch", json={"batch": messages, "context": context}, auth=(door.key, ""))
+        assert answer.status_code == status, answer.text[:200]
+    assert len(await door.events()) == 2_000

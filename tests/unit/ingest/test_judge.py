@@ -94,7 +94,7 @@ def test_size_is_that_of_the_encoded_event() -> None:
 
 def test_a_repeated_id_is_a_duplicate() -> None:
     """The second event of the same source, customer and id is not appended; for another customer or source it is another event."""
-    judged = _judge(_event(), _event(data={"price": 1}), _event(customer="43"), _event(source="pos"))
+    judged = _judge(_event(), _event(), _event(customer="43"), _event(source="pos"))
     assert [result.status for result in judged.results] == ["accepted", "duplicate_in_request", "accepted", "accepted"]
     assert len(judged.records) == 3
 
@@ -141,3 +141,13 @@ def test_events_are_bounded_together() -> None:
     assert caught.value.code == "payload_too_large"
     with pytest.raises(RequestRefused):
         judge.judge([{"type": "", "data": {"x": "y" * 500}}] * 4, DOOR, 1_000)
+
+
+def test_another_event_under_the_same_id_is_no_repeat() -> None:
+    """Within a request the same again is a duplicate, whatever its time; another type or other data under its id is rejected and kept."""
+    again = [_event(time=1_795_341_600), _event(data={"price": 5}), _event(type="page.viewed"), _event(customer="43", data={"price": 5})]
+    judged = _judge(_event(), *again)
+    told = [result.code or result.status for result in judged.results]
+    assert told == ["accepted", "duplicate_in_request", "conflicting_id", "conflicting_id", "accepted"]
+    assert [(reject.code, reject.key) for reject in judged.rejects] == [("conflicting_id", b"42")] * 2
+    assert judged.results[2].pointer == "/id"
