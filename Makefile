@@ -32,7 +32,7 @@ check: $(STAMP) ## Lint, format, types, import direction, dead code, sizes and b
 		check-types check-architecture check-imports check-lint check-format check-dead-code
 	@echo "make check: clean"
 
-test: $(STAMP) ## Run all tests (Kafka's need Java and Maven or POVOD_TEST_KAFKA, and are skipped visibly without)
+test: $(STAMP) ## Run all tests (Kafka's need Java and Maven or POVOD_TEST_KAFKA, and are skipped visibly without; with it, other people's clients too)
 	@$(BIN)/python -m pytest
 
 bench: $(STAMP) ## Measure against the baselines in bench/; prints one line a figure, exits 1 when one could not be taken

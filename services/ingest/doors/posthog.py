@@ -16,6 +16,7 @@ import msgspec
 from services.contracts.aliases import Aliases, load_aliases
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import Item, read_json
+from services.ingest.answers import refusal
 from services.ingest.doors.fields import object_of, text_of
 from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
 from services.ingest.doors.posthog_events import PERSON, Envelope, items_of
@@ -23,6 +24,7 @@ from services.ingest.judge import Judged, Result
 from services.ingest.refusals import RequestRefused
 
 LEGACY_PATHS = ("/batch", "/capture", "/e", "/i/v0/e", "/track")
+_BROWSER_PATHS = frozenset({"/e", "/i/v0/e"})
 V1_PATH = "/i/v1/analytics/events"
 _FORM = b"data="
 _encoder = msgspec.json.Encoder()
@@ -77,8 +79,10 @@ class PostHogDoor:
         answer = LegacyAnswer(accepted=accepted, duplicates=duplicates, rejected=rejected, results=told)
         return Answer(200, JSON, _encoder.encode(answer))
 
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere: the libraries show `detail`, and drop a 4xx without another try."""
+    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:
+        """Refuse as everywhere, but for a rate that is exceeded on posthog-js's path: it drops a 429 for good, and repeats a 503 later."""
+        if refused.code == "rate_limited" and posted.path.rstrip("/") in _BROWSER_PATHS:
+            return refusal(refused)._replace(status=503)
         return None
 
 

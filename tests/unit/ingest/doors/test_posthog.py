@@ -10,6 +10,7 @@ from services.contracts.codec import decode_event
 from services.contracts.incoming import Unreadable
 from services.ingest.doors.port import Posted
 from services.ingest.doors.posthog import PostHogDoor, PostHogV1Door
+from services.ingest.refusals import RequestRefused
 from tests.door_requests import item_of, items_of, judged, posted, refusal_of
 
 BODIES = Path("tests/fixtures/doors")
@@ -240,3 +241,11 @@ def test_what_can_not_be_read() -> None:
         "not_an_object",
         "missing_type",
     ]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/e/", 503), ("/i/v0/e", 503), ("/batch/", None)])
+def test_a_rate_on_the_browsers_path_is_worded_as_an_outage(path: str, status: int | None) -> None:
+    """posthog-js throws away what got a 429, and repeats a 503 after the stated time; the servers' libraries repeat a 429 too."""
+    answer = DOOR.refuse(posted(path, {}), RequestRefused("rate_limited", "too fast", retry_after=7))
+    assert (answer and (answer.status, answer.headers)) == (status and (status, ((b"retry-after", b"7"),)))
+    assert DOOR.refuse(posted(path, {}), RequestRefused("unauthorized", "no")) is None
