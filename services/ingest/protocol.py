@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from services.ingest.doors.port import Answer, Door
@@ -77,6 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._waiting_since: float | None = None
         self._framing = 0
         self._reads_head = True
+        self._asks_for_more = False
         self._stalled_since: float | None = None
         self._takes_whole: TakesWholeRequests | None = getattr(self.app, "whole", None)
         self._whole: _WholeRequest | None = None
@@ -97,7 +99,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._waiting_since is None:
             self._waiting_since = self.loop.time()
         self._framing += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._whole is not None:
             self._go_on_the_long_way(self._whole.chunks)
         if self._framing > MAX_HEAD:
@@ -121,6 +123,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reads_head = False
         if self.transport.is_closing():
             return
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._asks_for_more = True
+            return
         if self._may_be_whole():
             self._whole = _WholeRequest(self, keep_alive=self.parser.should_keep_alive())
         else:
@@ -136,6 +141,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that it is whole: from now on it is we who are waited for."""
+        if self._asks_for_more:
+            return
         whole, self._whole = self._whole, None
         self._waiting_since = None
         self._framing = 0
@@ -166,6 +173,27 @@ class GuardedProtocol(HttpToolsProtocol):
             line = f"HTTP/1.1 {status.value} {status.phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(line.encode())
         self.transport.close()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; a request that asks for another protocol is parsed once more without that wish.
+
+        A server may ignore it (RFC 9110, 7.8), but the parser takes what follows for the other protocol then, the body too: Java's HTTP
+        client, which asks for HTTP/2 with its first request, would post nothing, and the body could be taken for a request.
+        """
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._asks_for_more:
+                self._asks_for_more = False
+                rest = data[upgrade.args[0] :]
+                head = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+                fields = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._feed(b"%b%b\r\n%b" % (head, fields, rest))
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
 
     def _may_be_whole(self) -> bool:
         """Say whether the request whose head is read may take the short way, should its body be there already."""
