@@ -122,6 +122,15 @@ def test_bytes_are_bounded() -> None:
     assert sum(len(record.value) for noted in kept.noted for record in noted.records) <= MAX_BYTES
 
 
+def test_what_a_batch_says_once_counts_in_each_event() -> None:
+    """Events that are larger than the request was, by what it says of all of them, are kept in the same bounds."""
+    recent = Recent()
+    items = [_event(number, data={"text": "x" * 60_000}) for number in range(20)]
+    judged = Judge(Catalogue({}), 65_536).judge(items, Reception("shop", trusted=True, received_at=NOW, new_id=lambda: "new-id"))
+    recent.note("shop", "segment", Posted("POST", "/v1/batch", {}, {}, b"x" * 61_000, NOW), judged)
+    assert _ids(recent, "shop") == ["e19", "e18", "e17", "e16"]
+
+
 def test_the_longest_silent_key_is_forgotten() -> None:
     """So many keys are remembered and no more; who posts stays."""
     recent = Recent()
