@@ -17,9 +17,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, gc=F
 
     `subject` is the customer. `time` is when it happened (skew-corrected), `receivedtime` when ingest took it; both aware UTC.
     `historical` events update what is known of the customer and trigger nothing. `traceparent` follows W3C Trace Context.
-    Absent unless they say something: `anonymousid`, the visitor's id beside the customer's; `originaltime`, the client's own time where
-    `time` is another; `bot`, sent by a program, no sign of the customer's life; `via`, the customers whom the event has passed before
-    `subject` since they became one with him (percent-encoded, with commas between).
+    Absent unless they say something: `anonymousid`, the visitor's id beside the customer's, or the subject's own where nobody has said who
+    the visitor is; `unproved`, on what makes a visitor a customer: whoever posted it can't be taken at his word; `originaltime`, the
+    client's own time where `time` is another; `bot`, sent by a program, no sign of the customer's life; `via`, the customers whom the
+    event has passed before `subject` since they became one with him (percent-encoded, with commas between).
     See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
     """
 
@@ -33,6 +34,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, gc=F
     historical: bool = False
     traceparent: str | None = None
     anonymousid: str | UnsetType = UNSET
+    unproved: bool | UnsetType = UNSET
     originaltime: datetime | UnsetType = UNSET
     bot: bool | UnsetType = UNSET
     via: str | UnsetType = UNSET

@@ -102,7 +102,8 @@ def normalise(item: Item, reception: Reception) -> Normalised:
             traceparent=reception.traceparent
             if incoming.traceparent is None
             else valid_traceparent(incoming.traceparent) or reception.traceparent,
-            anonymousid=UNSET if incoming.anonymous is None else _companion(incoming.anonymous, customer),
+            anonymousid=UNSET if incoming.anonymous is None else _companion(incoming, customer),
+            unproved=True if incoming.anonymous is not None and not reception.trusted and event_type in IDENTIFYING else UNSET,
             originaltime=UNSET if kept is stated else stated,
             bot=True if reception.bot else UNSET,
         ),
@@ -230,10 +231,12 @@ def _check_signature(customer: str, incoming: Incoming, is_signed: Callable[[str
         _refuse("bad_signature", f"this key asks for a signature of the customer's id, and it {what}", "/signature")
 
 
-def _companion(anonymous: str | float, customer: str) -> str | UnsetType:
-    """Return the anonymous id that an event has beside its customer; a useless one is as good as none."""
-    text = _trimmed(anonymous)
-    return UNSET if not text or text == customer or len(text) > MAX_CUSTOMER or _is_placeholder(text) else text
+def _companion(incoming: Incoming, customer: str) -> str | UnsetType:
+    """Return the anonymous id that an event has beside its customer, or instead of one; a useless one is as good as none."""
+    text = _trimmed(incoming.anonymous or "")
+    if text == customer:
+        return UNSET if incoming.customer or incoming.subject else text
+    return UNSET if not text or len(text) > MAX_CUSTOMER or _is_placeholder(text) else text
 
 
 def _identifier(value: str | float | None, pointer: str) -> str:

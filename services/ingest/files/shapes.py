@@ -11,7 +11,7 @@ from services.ingest.files.lines import ReadLine
 
 _ON_THE_TOPIC = "receivedtime"
 """An attribute that only events of the topic have."""
-_NOT_POSTED = {_ON_THE_TOPIC, "originaltime", "bot", "via", "anonymousid"}
+_NOT_POSTED = {_ON_THE_TOPIC, "originaltime", "bot", "via", "anonymousid", "unproved"}
 
 
 def read_own(line: bytes) -> Sequence[Item]:

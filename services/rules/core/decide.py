@@ -17,6 +17,7 @@ from services.rules.core.flow import resume_due, settle
 from services.rules.core.forwarding import pass_on
 from services.rules.core.inputs import EventInput, Input
 from services.rules.core.lifecycle import enter_lifecycle, move_on_event, move_on_silence
+from services.rules.core.merging import note_visitor
 from services.rules.core.outcomes import apply_outcome
 from services.rules.core.profile import note_zone, update_profile
 from services.rules.core.recent import digest_of, is_uncertain, overflows, remember, remembers
@@ -84,6 +85,7 @@ def _on_event(turn: Turn, event: Event) -> None:
         if event.type in ACTIVE_OUTCOMES:
             note_event(turn, event.type)
     else:
+        note_visitor(turn, event)
         note_zone(turn, event)
         update_profile(turn, event)
         enter_lifecycle(turn)

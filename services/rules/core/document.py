@@ -167,6 +167,8 @@ class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     recent: bytes = b""  # ids of the events of the last 48 hours, the newest 1,000; see `recent`
     recent_lost_at: datetime | None = None
     """When the newest id was received that had to be forgotten before its 48 hours were over."""
+    visitor: bool = False
+    """Only ever known by an anonymous id: nobody has named a customer by it."""
     merged_into: CustomerId = CustomerId("")
     """The forwarding mark: this customer is another one, whose document gets every later input. With it, only `recent` is kept."""
     merged_from: tuple[CustomerId, ...] = ()  # who became this customer; the newest 50

@@ -1,7 +1,8 @@
 """A customer becomes another one (`povod.merge`): the document turns into a mark, its content goes to the other one as one event.
 
 The first customer holds for ever: a later merge into somebody else is refused. Refused merges stand in the document with their reason:
-`merged_already`, `cycle` (the other one became this customer before, or both became each other at once), `no_customer`.
+`merged_already`, `cycle` (the other one became this customer before, or both became each other at once), `no_customer`, `known_customer`
+(an event of somebody who can't be taken at his word, a browser's, may give away visitors only, nobody who is a customer already).
 """
 
 from typing import Any
@@ -29,12 +30,25 @@ def apply_merge(turn: Turn, event: Event) -> None:
     into, document = event.data.get("into"), turn.document
     if into in (document.customer, document.merged_into) and into:
         return
-    reason = _refusal(document, into)
+    reason = "known_customer" if event.unproved is True and _is_known(document) else _refusal(document, into)
     if reason is None:
         _become(turn, event, CustomerId(str(into)))
         return
     document.schema_version = SCHEMA_VERSION
     document.refused_merges = note_refusal(document, str(into), event, reason)
+
+
+def note_visitor(turn: Turn, event: Event) -> None:
+    """Keep whether this customer was ever named as one, or has been a visitor from the first event on."""
+    document = turn.document
+    if document.visitor:
+        document.visitor = event.anonymousid == document.customer
+    elif document.seq == 0 and event.anonymousid == document.customer:
+        document.visitor, document.schema_version = True, SCHEMA_VERSION
+
+
+def _is_known(document: CustomerDocument) -> bool:
+    return document.seq > 0 and not document.visitor
 
 
 def _refusal(document: CustomerDocument, into: Any) -> str | None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from services.contracts.errors import InvalidEvent
 from services.contracts.normalise import Reception, normalise
@@ -69,3 +70,21 @@ def test_other_keys_ask_for_nothing() -> None:
     open_door = DOOR._replace(is_signed=None)
     assert normalise(_event(customer="42", signature="x"), open_door).event.subject == "42"
     assert normalise(_event(anonymous="42"), open_door).event.subject == "42"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "fields", "anonymousid", "unproved"),
+    [
+        (False, {"customer": "42", "anonymous": VISITOR}, VISITOR, True),
+        (True, {"customer": "42", "anonymous": VISITOR}, VISITOR, UNSET),
+        (False, {"anonymous": VISITOR}, VISITOR, True),
+        (False, {"customer": "42"}, UNSET, UNSET),
+        (True, {"customer": "42", "anonymous": "42"}, UNSET, UNSET),
+        (True, {"customer": "", "anonymous": "v1"}, "v1", UNSET),
+    ],
+)
+def test_an_event_says_whose_word_it_is(trusted: bool, fields: dict[str, Any], anonymousid: object, unproved: object) -> None:  # noqa: FBT001 - a case
+    """A visitor's id stands beside the customer's or for it, and what a browser says of who became whom is marked."""
+    reception = Reception("web", trusted=trusted, received_at=NOW, new_id=lambda: "new")
+    event = normalise(_event(**fields), reception).event
+    assert (event.anonymousid, event.unproved) == (anonymousid, unproved)
