@@ -6,6 +6,7 @@ preflights and configuration take none. `certificate` makes it a TLS front.
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
@@ -159,7 +160,7 @@ class _Upstream:
                     self._client.transport.abort()
                     return
                 if data.startswith(b"HTTP/1.1 "):
-                    self._answers[data[9:12].decode()] += 1
+                    self._answers[_status_of(data)] += 1
                 self._client.write(data)
                 await self._client.drain()
         self._client.close()
@@ -189,6 +190,12 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
         raw += line + await reader.readexactly(size + 2)
         if size == 0:
             return raw
+
+
+def _status_of(answer: bytes) -> str:
+    """Return an answer's status, and for an error of ours its code."""
+    code = re.search(rb'"code":"(\w+)"', answer)
+    return answer[9:12].decode() + (f" {code[1].decode()}" if code and answer[9:10] in b"45" else "")
 
 
 def _refusal(fault: Refuse, request: Request) -> bytes:
