@@ -61,5 +61,5 @@ def test_a_bad_event_among_good_ones_is_refused_alone(findings: Findings, client
     assert (ann, "bad") not in seen.history
     assert (ann, "before") in seen.history
     dead = [letter for letter in seen.dead if f"{prefix}." in letter]
-    assert len(dead) == 1, dead
-    assert "bad" in dead[0]
+    assert len(dead) >= 1  # a request that is repeated after a 503 is judged again
+    assert all('"bad"' in letter for letter in dead), dead
