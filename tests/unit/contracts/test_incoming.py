@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.contracts.errors import InvalidEvent
-from services.contracts.incoming import Incoming, read_items
+from services.contracts.incoming import Incoming, Unreadable, read_items
 
 EVENT = {"type": "product.added", "customer": "42", "data": {"price": 1.5}}
 
@@ -29,7 +29,7 @@ def test_three_shapes_hold_the_same_event(posted: Any) -> None:
 def test_order_is_kept() -> None:
     """Events come out in the order of the request."""
     items = read_items(json.dumps([{**EVENT, "customer": str(i)} for i in range(5)]).encode())
-    assert [item.customer for item in items] == ["0", "1", "2", "3", "4"]
+    assert [item.customer for item in items if isinstance(item, Incoming)] == ["0", "1", "2", "3", "4"]
 
 
 def test_batch_with_other_fields_is_still_a_batch() -> None:
@@ -58,6 +58,7 @@ def test_batch_with_other_fields_is_still_a_batch() -> None:
 def test_what_strict_parsers_refuse_is_read(value: bytes, parsed: Any) -> None:
     """Values that need cleaning take the lenient path instead of refusing the request; giant integers keep their digits."""
     (item,) = read_items(b'{"type": "a", "customer": "1", "data": {"v": %s}}' % value)
+    assert not isinstance(item, Unreadable)
     data = item.data if isinstance(item, Incoming) else item["data"]
     assert data == {"v": parsed}
 
