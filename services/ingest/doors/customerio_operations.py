@@ -97,9 +97,11 @@ def _token(device: Mapping[str, Any]) -> Any:
 
 
 def _relate(operation: Operation) -> list[Item]:
-    """Return the objects to which a person belongs."""
-    found = [object_of(object_of(each).get("identifiers")) for each in _relationships(operation)]
-    return [_fields(operation, "customer.grouped", _group_of(group, None)) for group in found]
+    """Return the objects to which a person belongs; the operation's id becomes each one's own, since they are different events."""
+    groups = [_group_of(object_of(object_of(each).get("identifiers")), None) for each in _relationships(operation)]
+    given = operation.get("id")
+    ids = [given if given is None or number == 0 else f"{given}:{number}" for number in range(len(groups))]
+    return [_fields({**operation, "id": own}, "customer.grouped", group) for own, group in zip(ids, groups, strict=True)]
 
 
 def _grouped(operation: Operation) -> Iterator[Item]:

@@ -156,6 +156,13 @@ def test_batch() -> None:
     assert items[4]["data"] == {"group_id": "acme", "group_type": "1"}
 
 
+def test_each_object_of_one_operation_is_an_event_of_its_own() -> None:
+    """One id for two objects would make the second a repeat of the first."""
+    objects = [{"identifiers": {"object_type_id": "1", "object_id": name}} for name in ("acme", "umbrella")]
+    items = items_of(DOOR, _batch(_operation(action="add_relationships", cio_relationships=objects, id="01")))
+    assert [(item["id"], item["data"]["group_id"]) for item in items] == [("01", "acme"), ("01:1", "umbrella")]
+
+
 def test_rejects_of_a_batch() -> None:
     """A batch with bad operations is answered with 207, which names each by its place; the good ones are taken."""
     group = {
