@@ -58,6 +58,7 @@ def _take_profile(document: CustomerDocument, other: CustomerDocument) -> None:
     document.language = document.language or other.language
     document.timezone = document.timezone or other.timezone
     document.event_timezone = document.event_timezone or other.event_timezone
+    document.event_language = document.event_language or other.event_language
     if other.preference and (document.preference is None or other.preference.at > document.preference.at):
         document.preference = other.preference
 

@@ -19,7 +19,7 @@ from services.rules.core.inputs import EventInput, Input
 from services.rules.core.lifecycle import enter_lifecycle, move_on_event, move_on_silence
 from services.rules.core.merging import note_visitor
 from services.rules.core.outcomes import apply_outcome
-from services.rules.core.profile import note_zone, update_profile
+from services.rules.core.profile import note_surroundings, update_profile
 from services.rules.core.recent import digest_of, is_uncertain, overflows, remember, remembers
 from services.rules.core.ruleset import Ruleset
 from services.rules.core.sending import send_candidates
@@ -86,7 +86,7 @@ def _on_event(turn: Turn, event: Event) -> None:
             note_event(turn, event.type)
     else:
         note_visitor(turn, event)
-        note_zone(turn, event)
+        note_surroundings(turn, event)
         update_profile(turn, event)
         enter_lifecycle(turn)
         note_event(turn, event.type)

@@ -152,6 +152,8 @@ class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     timezone: str = ""
     event_timezone: str = ""
     """The zone that the last event with one stated."""
+    event_language: str = ""
+    """The locale that the last event with one stated; spoken to who has not said a language."""
     first_seen_at: datetime | None = None
     last_activity_at: datetime | None = None
     """The latest event time of an event that counts as activity."""

@@ -22,14 +22,20 @@ _MAX_TRAIT_BYTES = 4_096
 _MAX_NAME = 100
 _MAX_ADDRESS = 320
 _MAX_CHANNELS = 32
+_LONGEST_ZONE = 64
+_LONGEST_LANGUAGE = 35
 
 
-def note_zone(turn: Turn, event: Event) -> None:
-    """Keep the zone that an event states (`timezone`, or `context.timezone` as analytics libraries send it)."""
-    context = event.data.get("context")
-    zone = event.data.get("timezone") or (context.get("timezone") if isinstance(context, dict) else None)
-    if isinstance(zone, str) and len(zone) <= 64:
+def note_surroundings(turn: Turn, event: Event) -> None:
+    """Keep the zone and the language that an event states: `timezone`, or what analytics libraries send in `context`."""
+    found = event.data.get("context")
+    context = found if isinstance(found, dict) else {}
+    zone = event.data.get("timezone") or context.get("timezone")
+    if isinstance(zone, str) and len(zone) <= _LONGEST_ZONE:
         turn.document.event_timezone = zone
+    locale = context.get("locale")
+    if isinstance(locale, str) and len(locale) <= _LONGEST_LANGUAGE:
+        turn.document.event_language = locale
 
 
 def update_profile(turn: Turn, event: Event) -> None:
@@ -56,9 +62,9 @@ def _identify(turn: Turn, data: dict[str, Any]) -> None:
     both = {**given, **data}
     _set_addresses(turn, both)
     _set_traits(turn, {name: value for name, value in given.items() if name not in _OTHER_FIELDS})
-    if isinstance(language := both.get("language"), str) and len(language) <= 35:
+    if isinstance(language := both.get("language"), str) and len(language) <= _LONGEST_LANGUAGE:
         turn.document.language = language
-    if isinstance(zone := both.get("timezone"), str) and len(zone) <= 64:
+    if isinstance(zone := both.get("timezone"), str) and len(zone) <= _LONGEST_ZONE:
         turn.document.timezone = zone
     _set_consents(turn, both.get("consent"))
 

@@ -155,7 +155,7 @@ def compose(turn: Turn, candidate: Candidate, channel: Channel) -> Message:
         recipient=recipient_of(turn, channel) or UNKNOWN_RECIPIENT,
         template=step.template,
         template_version=ruleset.templates.get(step.template),
-        language=document.language or ruleset.policy.default_language,
+        language=document.language or document.event_language or ruleset.policy.default_language,
         kind=step.kind,
         decided_at=turn.now,
         not_before=turn.now,

@@ -7,7 +7,7 @@ import pytest
 from services.contracts.ids import Channel
 from services.rules.core.document import Consent
 from services.rules.core.effects import GrantConsent
-from tests.builders import CUSTOMER, DAY, EMAIL, NOON, SMS, make_document, make_ruleset
+from tests.builders import CUSTOMER, DAY, EMAIL, NOON, SMS, make_document, make_journey, make_ruleset, send
 from tests.story import Story
 
 TELEGRAM = Channel("telegram")
@@ -132,6 +132,22 @@ def test_any_event_may_state_a_zone(data: dict[str, Any], zone: str) -> None:
     told = story()
     told.tell("page.viewed", data)
     assert (told.document.event_timezone, told.document.timezone) == (zone, "")
+
+
+def test_any_event_may_state_a_language() -> None:
+    """Analytics libraries send the browser's; it is kept beside the one that the customer said himself."""
+    story = Story(make_ruleset(), make_document(language="en"))
+    story.tell("page.viewed", {"context": {"locale": "ru-RU"}})
+    story.tell("page.viewed", {"context": {"locale": 5}}, at=NOON + DAY)
+    assert (story.document.language, story.document.event_language) == ("en", "ru-RU")
+
+
+@pytest.mark.parametrize(("stated", "written"), [("", "ru-RU"), ("en", "en")])
+def test_a_message_is_in_the_language_of_the_browser_unless_another_was_said(stated: str, written: str) -> None:
+    """What the customer said himself counts for more."""
+    told = Story(make_ruleset(make_journey("thanks", send("note"))), make_document(language=stated))
+    told.tell("product.added", {"context": {"locale": "ru-RU"}})
+    assert [message.language for message in told.messages] == [written]
 
 
 def test_types_seen_are_bounded() -> None:
