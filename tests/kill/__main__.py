@@ -71,6 +71,8 @@ async def run_attack(attack: Attack, kills: int, chance: random.Random) -> None:
     for n in range(rounds):
         await zombies.run(chance)
         progress(report, "zombies", n + 1, rounds)
+    crowd.append(asyncio.create_task(load.run(pause=0.01)))  # mails must be on their way to those who leave
+    await asyncio.sleep(REST_SECONDS)
     await race.run(load, dict(list(sink.unsubscribe_paths.items())[:RACERS]))
     load.stopping.set()
     await asyncio.gather(posting, *crowd)
