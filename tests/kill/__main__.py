@@ -71,9 +71,10 @@ async def run_attack(attack: Attack, kills: int, chance: random.Random) -> None:
     for n in range(rounds):
         await zombies.run(chance)
         progress(report, "zombies", n + 1, rounds)
-    crowd.append(asyncio.create_task(load.run(pause=0.01)))  # mails must be on their way to those who leave
-    await asyncio.sleep(REST_SECONDS)
-    await race.run(load, dict(list(sink.unsubscribe_paths.items())[:RACERS]))
+    if not crowd:  # mails must be on their way to those who leave
+        crowd.append(asyncio.create_task(load.run(pause=0.01)))
+        await asyncio.sleep(REST_SECONDS)
+    await race.run(load, dict(list(sink.unsubscribe_paths.items())[:RACERS]), pause=0 if rounds else race.PAUSE)
     load.stopping.set()
     await asyncio.gather(posting, *crowd)
 

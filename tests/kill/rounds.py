@@ -62,6 +62,8 @@ class ZombieRounds:
     """
 
     TRIES = 60
+    NOTICES_WITHIN = 15.0
+    """Seconds, after a zombie is woken, in which its log must say that it was told."""
 
     def __init__(self, fleet: Fleet, database: Database, session_seconds: float) -> None:
         self._fleet = fleet
@@ -84,6 +86,8 @@ class ZombieRounds:
         await asyncio.sleep(longest + chance.uniform(0.5, 2.0))
         self._fleet.thaw(victim)
         await asyncio.sleep(chance.uniform(2.0, 3.0))
+        if is_caught:
+            await self._until_it_notices(victim, failed, released)
         self.caught += is_caught
         is_refused = self._failed_commits(victim) > failed
         self.refused += is_caught and is_refused
@@ -101,6 +105,13 @@ class ZombieRounds:
 
     def _released(self, victim: str) -> int:
         return self._fleet.count_in_logs("partition.released", victim)
+
+    async def _until_it_notices(self, victim: str, failed: int, released: int) -> None:
+        """Wait for a sign of the zombie's that it was told; what it had begun to decide may take a busy machine a while."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.NOTICES_WITHIN):
+                while self._failed_commits(victim) == failed and self._released(victim) == released:  # noqa: ASYNC110 - another process's log
+                    await asyncio.sleep(0.2)
 
     async def _freeze_in_transaction(self, victim: str, chance: random.Random) -> bool:
         """Stop the process at random until it is stopped with a transaction open; False where that did not happen."""
@@ -137,10 +148,10 @@ class UnsubscribeRace:
         self.acknowledged_at: dict[str, int] = {}
         self._began_at = 0
 
-    async def run(self, load: Load, paths: dict[str, str]) -> None:
-        """Unsubscribe everybody, eight at a time, over a few seconds: on a quick machine all would be over before a mail is claimed.
+    async def run(self, load: Load, paths: dict[str, str], *, pause: float) -> None:
+        """Unsubscribe everybody, eight at a time; `paths` by e-mail address.
 
-        `paths` by e-mail address.
+        `pause`, in seconds, spreads it: where mails are few, all would be over before one is claimed.
         """
         gate = asyncio.Semaphore(8)
         self._began_at = to_micros(datetime.now(UTC))
@@ -149,7 +160,7 @@ class UnsubscribeRace:
             async with gate:
                 if await load.unsubscribe(path):
                     self.acknowledged_at[address.partition("@")[0]] = to_micros(datetime.now(UTC))
-                await asyncio.sleep(self.PAUSE)
+                await asyncio.sleep(pause)
 
         await asyncio.gather(*(one(address, path) for address, path in paths.items()))
 
