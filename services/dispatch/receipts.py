@@ -18,13 +18,12 @@ from services.consent.suppressions import Suppression
 from services.contracts.errors import Rejected
 from services.contracts.events import Event
 from services.contracts.hygiene import clean_text
-from services.contracts.ids import Channel, EventId, MessageId
+from services.contracts.ids import Channel, MessageId
 from services.contracts.messages import Message
-from services.contracts.outcomes import OutcomeData
 from services.contracts.topics import RECEIPTS
 from services.dispatch.inbox import Decoded
 from services.dispatch.journal import message_of
-from services.dispatch.outcomes import SOURCE
+from services.dispatch.outcomes import Fate, event_of
 from services.runtime import event_outbox
 from services.runtime.bulk import BulkStatement
 from services.runtime.eventlog.port import Record
@@ -174,29 +173,9 @@ async def _look_up(connection: AsyncConnection, statuses: Sequence[Status]) -> M
 
 
 def _outcome(known: Known, status: Status, now: datetime) -> Event:
-    message = known.message
-    data = OutcomeData(
-        message_id=message.message_id,
-        channel=message.channel,
-        journey=message.journey,
-        step=message.step,
-        template=message.template,
-        attempt=known.attempt,
-        reason=None if status.kind == "delivered" else "undelivered",
-        detail=status.word,
-        provider_id=known.provider_id,
-        suppress=status.suppress,
-    )
-    return Event(
-        id=EventId(f"{message.message_id}:{status.kind}"),
-        type=f"message.{status.kind}",
-        source=SOURCE,
-        subject=message.customer,
-        time=now,
-        receivedtime=now,
-        data=data.to_dict(),
-        traceparent=message.traceparent,
-    )
+    reason = None if status.kind == "delivered" else "undelivered"
+    fate = Fate(status.kind, known.attempt, reason, status.word, known.provider_id, status.suppress)
+    return event_of(known.message, fate, status.kind, now)
 
 
 def _suppression(known: Known, status: Status, now: datetime) -> Suppression:
