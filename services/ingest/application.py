@@ -10,7 +10,6 @@ from services.ingest.body import Body, ClientGoneError, Receive
 from services.ingest.doors.port import Door, Posted
 from services.ingest.intake import Intake
 from services.ingest.parts import IngestParts
-from services.ingest.peers import client_address
 
 BODY_DEADLINE = timedelta(seconds=10)
 """Time in which a body must be whole, from its head on."""
@@ -53,15 +52,13 @@ class DoorsApplication:
         await send_answer(send, self._intake.preflight(dict(scope["headers"])))
 
     def _head_of(self, scope: Scope) -> Posted:
-        client, headers = scope.get("client"), dict(scope["headers"])
         return Posted(
             method=scope["method"],
             path=scope["path"],
             query=_query_of(scope["query_string"]),
-            headers=headers,
+            headers=dict(scope["headers"]),
             body=b"",
             received_at=self._parts.clock.now(),
-            address=client_address(client[0] if client else "", headers.get(b"x-forwarded-for"), self._intake.proxies),
         )
 
 

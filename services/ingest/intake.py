@@ -27,7 +27,6 @@ from services.ingest.identity import is_signed
 from services.ingest.judge import Judge, Judged
 from services.ingest.keys import WriteKey
 from services.ingest.parts import IngestParts
-from services.ingest.peers import networks_of
 from services.ingest.recent import Recent
 from services.ingest.refusals import RequestRefused, refusal_of
 from services.ingest.tally import Tally
@@ -54,8 +53,7 @@ class Taken(NamedTuple):
 class Intake:
     """Takes requests in. One for a process.
 
-    `in_flight` counts the bytes of requests that are not answered yet, `recent` keeps what arrived of late for who wants to look,
-    `proxies` are those whose word on a client's address is believed.
+    `in_flight` counts the bytes of requests that are not answered yet, `recent` keeps what arrived of late for who wants to look.
     """
 
     def __init__(self, parts: IngestParts) -> None:
@@ -65,7 +63,6 @@ class Intake:
         self.in_flight = InFlight(parts.settings.max_in_flight)
         self.recent = Recent()
         self._tally = Tally(parts.metrics)
-        self.proxies = networks_of(parts.settings.trusted_proxies)
 
     def key_of(self, door: Door, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> WriteKey | None:
         """Return whose request this is, before its body is read; None where only the body may say.

@@ -27,7 +27,7 @@ class TakesWholeRequests(Protocol):
 
     doors: Mapping[bytes, Door]
 
-    def take(self, target: bytes, address: str, headers: Headers, body: bytes, reply: Reply) -> None:
+    def take(self, target: bytes, headers: Headers, body: bytes, reply: Reply) -> None:
         """Take a request; `reply` is called once."""
 
 
@@ -150,8 +150,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_message_complete()
         elif self._takes_whole is not None:
             self.cycle = whole  # type: ignore[assignment]  # it has what uvicorn asks of one
-            address = self.client[0] if self.client else ""
-            self._takes_whole.take(self.url, address, self.headers, b"".join(whole.chunks), whole.reply)
+            self._takes_whole.take(self.url, self.headers, b"".join(whole.chunks), whole.reply)
 
     def is_overdue(self, now: float, seconds: float) -> bool:
         """Say whether the client has had longer than `seconds` for its request; `now` is the event loop's time."""

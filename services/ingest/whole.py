@@ -17,7 +17,6 @@ from services.ingest.doors.registry import DOORS
 from services.ingest.intake import Intake, Taken
 from services.ingest.keys import WriteKey
 from services.ingest.parts import IngestParts
-from services.ingest.peers import client_address
 
 Headers = Sequence[tuple[bytes, bytes]]
 Reply = Callable[[Answer], None]
@@ -31,15 +30,11 @@ class WholeRequests:
         self.doors: Mapping[bytes, Door] = {path.encode(): door for path, door in DOORS.items()}
         self._parts = parts
         self._intake = intake
-        self._proxies = intake.proxies
 
-    def take(self, target: bytes, address: str, headers: Headers, body: bytes, reply: Reply) -> None:
+    def take(self, target: bytes, headers: Headers, body: bytes, reply: Reply) -> None:
         """Take a request posted to one of `doors`; `reply` is called once, now or when it is stored."""
         door = self.doors[target]
-        fields = dict(headers)
-        if self._proxies:
-            address = client_address(address, fields.get(b"x-forwarded-for"), self._proxies)
-        posted = Posted("POST", target.decode("ascii"), _NO_QUERY, fields, body, self._parts.clock.now(), address)
+        posted = Posted("POST", target.decode("ascii"), _NO_QUERY, dict(headers), body, self._parts.clock.now())
         request = _Request(self._intake, door, posted, reply, Body(self._parts.settings.max_body, self._intake.in_flight))
         request.begin()
 

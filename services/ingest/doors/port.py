@@ -12,10 +12,7 @@ JSON = b"application/json"
 
 
 class Posted(NamedTuple):
-    """One request: `path` without its query, `query` decoded (the first of equal names), `headers` by lower-case name, `body` unpacked.
-
-    `address` is the client's, as far as proxies are trusted.
-    """
+    """One request: `path` without its query, `query` decoded (the first of equal names), `headers` by lower-case name, `body` unpacked."""
 
     method: str
     path: str
@@ -23,7 +20,6 @@ class Posted(NamedTuple):
     headers: Mapping[bytes, bytes]
     body: bytes
     received_at: datetime
-    address: str = ""
 
 
 class Parcel(NamedTuple):
