@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from services.consent import ledger
+from services.consent.ledger import ConsentEntry, ConsentState
 from services.contracts.codec import decode_event
 from services.contracts.events import Event
 from services.contracts.ids import Channel
@@ -22,9 +24,11 @@ from services.runtime.database import Database
 from services.runtime.dead_letters import DeadLetterLimit
 from services.runtime.eventlog.embedded import EmbeddedEventLog
 from services.runtime.eventlog.port import TopicPartition
-from tests.dispatch_builders import EMAIL, PARTITION, START, make_batch
+from tests.dispatch_builders import EMAIL, PARTITION, START, make_batch, make_message
 
 POLICY = RetryPolicy(max_attempts=3, base=timedelta(seconds=30), cap=timedelta(hours=1))
+LEASE = timedelta(seconds=60)
+"""How long `Desk.begin` lets a sending take."""
 
 
 class _UnreadLog(EmbeddedEventLog):
@@ -71,7 +75,7 @@ class Desk:
         """Claim what is due on e-mail, and tell how many others were met."""
         return await self.journal().claim(token, limit)
 
-    async def begin(self, token: str = "worker/run/email/1", lease: timedelta = timedelta(seconds=60)) -> list[Delivery]:
+    async def begin(self, token: str = "worker/run/email/1", lease: timedelta = LEASE) -> list[Delivery]:
         """Claim what is due on e-mail and write that sending begins."""
         return await self.journal().begin(token, await self.claim(token), lease)
 
@@ -118,3 +122,11 @@ class Desk:
 
     def _report(self) -> None:
         self.reported += 1
+
+
+async def consent(desk: Desk, state: ConsentState, channel: str = EMAIL, topic: str = "all", *, minutes: int = -60) -> None:
+    """Record a statement of Ann's, `minutes` after the start."""
+    stated_at = START + timedelta(minutes=minutes)
+    entry = ConsentEntry(make_message().customer, Channel(channel), state, stated_at, "test", "", topic)
+    async with desk.database.transaction() as connection:
+        await ledger.record(connection, [entry], stated_at)

@@ -20,12 +20,6 @@ from tests.dispatch_builders import PARTITION, START, make_batch, make_message, 
 from tests.dispatch_desk import Desk
 
 
-@pytest.fixture
-def desk(database: Database) -> Desk:
-    """Return a desk over an empty database."""
-    return Desk(database)
-
-
 async def dead_letters(desk: Desk) -> Sequence[Row[Any]]:
     """Return all dead letters in order."""
     async with desk.database.reading() as connection:

@@ -4,33 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from services.consent import ledger
-from services.consent.ledger import ConsentEntry, ConsentState
-from services.contracts.ids import Channel
+from services.consent.ledger import ConsentState
 from services.contracts.moments import to_micros
 from services.dispatch.channels.port import Accepted, Reject, Retry, Unknown
 from services.dispatch.journal import disown
-from services.runtime.database import Database
-from tests.dispatch_builders import EMAIL, START, make_message
-from tests.dispatch_desk import Desk
+from tests.dispatch_builders import START, make_message
+from tests.dispatch_desk import LEASE, Desk, consent
 
 HOUR = timedelta(hours=1)
-LEASE = timedelta(seconds=60)
-"""How long `Desk.begin` lets a sending take."""
-
-
-@pytest.fixture
-def desk(database: Database) -> Desk:
-    """Return a desk over an empty database."""
-    return Desk(database)
-
-
-async def consent(desk: Desk, state: ConsentState, channel: str = EMAIL, topic: str = "all", *, minutes: int = -60) -> None:
-    """Record a statement of Ann's, `minutes` after the start."""
-    stated_at = START + timedelta(minutes=minutes)
-    entry = ConsentEntry(make_message().customer, Channel(channel), state, stated_at, "test", "", topic)
-    async with desk.database.transaction() as connection:
-        await ledger.record(connection, [entry], stated_at)
 
 
 class TestAnswers:

@@ -2,13 +2,11 @@
 
 import asyncio
 import email
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from email.policy import default
 from operator import itemgetter
-from pathlib import Path
 
-import pytest
 from structlog.testing import capture_logs
 
 from services.consent.claims import UnsubscribeClaim
@@ -18,7 +16,6 @@ from services.dispatch.channels.unconfigured import UnconfiguredSender
 from services.dispatch.standins.faults import Fault
 from services.dispatch.standins.smtp_inbox import CLOSE
 from services.dispatch.standins.telegram_api import flood
-from services.runtime.database import Database
 from tests.dispatch_builders import EMAIL, SMS, START, TELEGRAM, make_message, make_recall
 from tests.dispatch_post import SIGNER, UNDER_WAY, Post
 
@@ -27,16 +24,6 @@ async def _until(is_true: Callable[[], bool]) -> None:
     """Return when something observable from outside has become true; the caller bounds the waiting."""
     while not is_true():  # noqa: ASYNC110 - stand-ins and counters tell nobody
         await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-async def post(database: Database, tmp_path: Path) -> AsyncIterator[Post]:
-    """Return everything, running."""
-    post = Post(database, tmp_path)
-    await post.open()
-    post.start()
-    yield post
-    await post.close()
 
 
 async def test_a_message_travels_from_the_log_to_each_provider_and_its_outcome_back(post: Post) -> None:

@@ -1,24 +1,11 @@
 """The dispatch service stopped in the middle of its work, gently and not."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from services.runtime.database import Database
 from tests.dispatch_builders import make_message
 from tests.dispatch_post import UNDER_WAY, Post
-
-
-@pytest.fixture
-async def post(database: Database, tmp_path: Path) -> AsyncIterator[Post]:
-    """Return everything, running."""
-    post = Post(database, tmp_path)
-    await post.open()
-    post.start()
-    yield post
-    await post.close()
 
 
 async def test_a_graceful_stop_finishes_what_is_under_way_and_gives_the_rest_back(post: Post) -> None:
