@@ -1,15 +1,12 @@
 """What arrived lately, as JSON and on the live page in a real Chromium."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from services.ingest.keys import create_key
-from tests.clients.browsing import Browser, open_browser
-from tests.clients.installing import missing
+from tests.clients.browsing import Browser
 from tests.integration.ingest.door import Door
 
 EVENT = b'{"type": "page.viewed", "customer": "<img src=x onerror=fail()>", "id": "e1"}'
@@ -22,16 +19,6 @@ async def admin(door: Door) -> str:
     key = await create_key(door.database, "me", "admin", door.clock.now())
     await door.keys.refresh()
     return key
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Return a developer's browser; skip without a Chromium on a laptop, fail in CI."""
-    if why := missing("browser"):
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
-    async with open_browser() as opened:
-        yield opened
-        assert await opened.complaints() == []
 
 
 async def _asked(door: Door, key: str, query: str = "") -> tuple[int, dict[str, Any]]:
