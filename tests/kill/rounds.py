@@ -142,17 +142,14 @@ class UnsubscribeRace:
     """Customers who unsubscribe by the link of a mail they got while more is on its way to them."""
 
     PAUSE = 0.25
-    """Seconds between one's leaving and the next one's, for each of the eight."""
+    """Seconds between one's leaving and the next one's, for each of the eight: all at once would be over before a mail is claimed."""
 
     def __init__(self) -> None:
         self.acknowledged_at: dict[str, int] = {}
         self._began_at = 0
 
-    async def run(self, load: Load, paths: dict[str, str], *, pause: float) -> None:
-        """Unsubscribe everybody, eight at a time; `paths` by e-mail address.
-
-        `pause`, in seconds, spreads it: where mails are few, all would be over before one is claimed.
-        """
+    async def run(self, load: Load, paths: dict[str, str]) -> None:
+        """Unsubscribe everybody, eight at a time; `paths` by e-mail address."""
         gate = asyncio.Semaphore(8)
         self._began_at = to_micros(datetime.now(UTC))
 
@@ -160,7 +157,7 @@ class UnsubscribeRace:
             async with gate:
                 if await load.unsubscribe(path):
                     self.acknowledged_at[address.partition("@")[0]] = to_micros(datetime.now(UTC))
-                await asyncio.sleep(pause)
+                await asyncio.sleep(self.PAUSE)
 
         await asyncio.gather(*(one(address, path) for address, path in paths.items()))
 
