@@ -16,6 +16,8 @@ from services.ingest.refusals import RequestRefused
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS
+_MOST_MEMBERS = 256
+"""Of one packed body. Each costs a copy of all that is behind it, and an empty one has but 20 bytes."""
 
 
 class ClientGoneError(Exception):
@@ -120,6 +122,8 @@ def inflate(packed: bytes, limit: int, window: int = _GZIP) -> bytes:
     parts: list[bytes] = []
     size = 0
     while packed:
+        if len(parts) == _MOST_MEMBERS:
+            raise RequestRefused("invalid_gzip", f"a packed body has at most {_MOST_MEMBERS} members")
         unpacker = zlib.decompressobj(window)
         try:
             parts.append(unpacker.decompress(packed, limit - size + 1))
