@@ -20,6 +20,8 @@ Line = MutableMapping[str, Any]
 _QUIET = ("alembic", "httpx", "httpcore")
 """Libraries that tell at level info of every step, or of every request, addresses and all: only their warnings are written."""
 
+_OURS = __name__.partition(".")[0]
+
 
 class ActionMissingError(TypeError):
     """A log line without an `action`: a mistake of the code that wrote it; raised only where logging is strict (tests)."""
@@ -45,7 +47,9 @@ def configure_logging(settings: TelemetrySettings, *, stream: TextIO, strict: bo
         logging.getLogger(name).setLevel(logging.WARNING)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    ours = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    root.setLevel(max(ours, logging.INFO))  # libraries' debug lines hold what passes through them: SQL with its values, whole records
+    logging.getLogger(_OURS).setLevel(ours)
 
 
 def _processors(*, strict: bool) -> list[structlog.types.Processor]:

@@ -18,18 +18,19 @@ from services.runtime.telemetry.redaction import mask
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     """Leave the process's logging as it was."""
-    root = logging.getLogger()
-    handlers, level, configuration = root.handlers[:], root.level, structlog.get_config()
+    root, ours = logging.getLogger(), logging.getLogger("services")
+    handlers, levels, configuration = root.handlers[:], (root.level, ours.level), structlog.get_config()
     yield
     structlog.configure(**configuration)
     root.handlers[:] = handlers
-    root.setLevel(level)
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
-def logged(*, strict: bool = False, form: str = "json") -> tuple[Any, io.StringIO]:
+def logged(*, strict: bool = False, form: str = "json", level: str = "info") -> tuple[Any, io.StringIO]:
     """Configure logging into a buffer; return a logger and the buffer."""
     stream = io.StringIO()
-    configure_logging(TelemetrySettings.model_validate({"log_format": form}), stream=stream, strict=strict)
+    configure_logging(TelemetrySettings.model_validate({"log_format": form, "log_level": level}), stream=stream, strict=strict)
     return structlog.get_logger(), stream
 
 
@@ -130,6 +131,15 @@ def test_http_clients_do_not_tell_of_every_request() -> None:
     assert stream.getvalue() == ""
     logging.getLogger("httpx").warning("slow")
     assert json.loads(stream.getvalue())["event"] == "slow"
+
+
+def test_libraries_have_no_debug_lines() -> None:
+    """At level debug a driver would tell of every statement with its values, documents of customers among them; our own lines come out."""
+    _, stream = logged(level="debug")
+    logging.getLogger("aiosqlite").debug("executing INSERT INTO customers with (%s)", '{"first_name": "Ann"}')
+    assert stream.getvalue() == ""
+    structlog.get_logger("services.rules").debug("looked closer", action="batch.seen")
+    assert json.loads(stream.getvalue())["level"] == "debug"
 
 
 @pytest.mark.parametrize(
