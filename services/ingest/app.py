@@ -28,6 +28,7 @@ from services.ingest.returning.routers import routers_of
 from services.ingest.whole import WholeRequests
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+_POSTS_ONLY = refusal(RequestRefused("method_not_allowed", "events are posted here"))._replace(headers=((b"allow", b"OPTIONS, POST"),))
 _log = structlog.get_logger()
 
 
@@ -59,7 +60,7 @@ class IngestApp(FastAPI):
         elif scope["method"] == "OPTIONS" and scope["path"] in DOORS:
             await self._doors.tell_what_may_be_sent(scope, send)
         elif scope["path"] in DOORS:
-            await send_answer(send, refusal(RequestRefused("method_not_allowed", "events are posted here")))
+            await send_answer(send, _POSTS_ONLY)
         else:
             await super().__call__(scope, receive, send)
 

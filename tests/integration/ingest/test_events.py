@@ -235,9 +235,10 @@ async def test_a_database_that_is_away_does_not_matter(door: Door, tmp_path: Pat
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 async def test_other_methods_are_405(door: Door, method: str) -> None:
-    """Only POST leads through the events door."""
+    """Only POST leads through the events door, and the answer to others says so (RFC 9110, 15.5.6)."""
     answer = await door.client.request(method, "/v1/events")
     assert _error(answer) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "OPTIONS, POST"
 
 
 async def test_other_paths_are_404(door: Door) -> None:
