@@ -114,7 +114,8 @@ def test_first_event(project: Project, serving: str) -> None:
     """The README's curl is accepted, and `povod why` then names the journey that it set off."""
     _eventually(lambda: _is_ready(project.port), project.folder)
     curl = _curl(next(block.body for block in README if block.body.startswith("curl")), serving)
+    told = project._replace(environment={**project.environment, "POVOD_KEY": serving})  # the reader has exported it
     answer = httpx.post(curl.url.replace("8080", str(project.port)), headers=curl.headers, content=curl.body)
     assert (answer.status_code, answer.json()["accepted"]) == (httpx.codes.OK, 1)
     (_, *why) = _commands(".venv/bin/povod why")[0]
-    _eventually(lambda: "welcome" in _said_of(project, why), project.folder)
+    _eventually(lambda: "welcome" in _said_of(told, why), project.folder)

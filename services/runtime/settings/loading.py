@@ -17,6 +17,9 @@ from services.runtime.settings.tree import Settings
 PREFIX = "POVOD_"
 TEST_PREFIX = "POVOD_TEST_"
 """Variables that the test suite reads; not settings."""
+POSTERS = frozenset({"POVOD_KEY", "POVOD_ADMIN_KEY", "POVOD_URL"})
+"""Whom to post to and with which key: for `povod import --url`, the recipes and the documents' curls. Whoever has exported them
+calls commands from the same terminal, so they are not taken for misspelt settings."""
 
 
 def load_settings(*, environ: Mapping[str, str], file: Path | None) -> Settings:
@@ -72,7 +75,7 @@ def _unknown_keys(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    ours = sorted(name for name in environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX))
+    ours = sorted(name for name in environ if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in POSTERS)
     return [complaint for name in ours if (complaint := unknown_variable(name, PREFIX))]
 
 

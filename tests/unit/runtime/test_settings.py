@@ -110,6 +110,12 @@ def test_variables_of_the_test_suite_are_no_settings() -> None:
     assert load_settings(environ={"POVOD_TEST_KAFKA": "x"}, file=None) == Settings()
 
 
+def test_variables_of_whoever_posts_are_no_settings() -> None:
+    """A terminal in which key and address are exported, as the README has it, runs every command."""
+    environ = {"POVOD_KEY": "sk_1", "POVOD_ADMIN_KEY": "ak_1", "POVOD_URL": "http://127.0.0.1:8080"}
+    assert load_settings(environ=environ, file=None) == Settings()
+
+
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     """What can't be read or parsed is an error with the file's name and the place."""
     assert "povod.toml: this is no TOML" in complaint(tmp_path, "[log\n")
