@@ -109,11 +109,13 @@ class Ownership:
         owner.relay.wake()
 
     async def let_go(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget everything about these partitions; harmless for those that are not ours. No batch of theirs may be under way."""
-        partitions = [partition for partition in partitions if partition in self._owners]
-        await asyncio.gather(*(self._relays.pop(partition).end() for partition in partitions))
+        """Forget everything about these partitions; harmless for those that are not ours. No batch of theirs may be under way.
+
+        They are not ours from the first moment on: whoever is told meanwhile to let go of one too has nothing left to do.
+        """
+        partitions = [partition for partition in partitions if self._owners.pop(partition, None) is not None]
+        await asyncio.gather(*[self._relays.pop(partition).end() for partition in partitions])
         for partition in partitions:
-            del self._owners[partition]
             self._worker.forget(partition.partition)
             self._metrics.forget(PARTITION_LAG, topic=partition.topic, partition=str(partition.partition))
             _log.info("let go", action="partition.released", topic=partition.topic, partition=partition.partition)

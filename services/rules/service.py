@@ -162,8 +162,8 @@ class RulesService:
             try:
                 await self._ownership.reread(owner)
             except Fenced:
-                self._tasks.pop(owner.partition, None)
                 await self._ownership.let_go([owner.partition])
+                self._tasks.pop(owner.partition, None)  # only now: whoever takes the partition from us waits for this task
                 return False
             except Retryable:
                 continue
