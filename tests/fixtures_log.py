@@ -1,6 +1,7 @@
 """Event logs for tests: the embedded one, and Kafka where there is one (`POVOD_TEST_KAFKA`, see `deploy/local`)."""
 
 import os
+import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from services.runtime.eventlog.kafka import KafkaEventLog
 from services.runtime.eventlog.kafka_records import foreign
 from services.runtime.eventlog.port import EventLog, TopicPartition
 from services.runtime.settings import LogSettings
+from tests.lacking import go_without
 
 
 class Logs(Protocol):
@@ -96,12 +98,14 @@ class KafkaLogs:
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> str:
     """Return the address of a real Kafka; skip without one on a laptop, fail in CI."""
-    if address := os.environ.get("POVOD_TEST_KAFKA"):
-        return address
-    why = 'no Kafka: set POVOD_TEST_KAFKA, or eval "$(python deploy/local/services.py start)"'
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
+    return os.environ.get("POVOD_TEST_KAFKA") or go_without("no Kafka: set POVOD_TEST_KAFKA, or run `make test` where Java and Maven are")
+
+
+@pytest.fixture(scope="session")
+def own_kafka(kafka_bootstrap: str) -> None:
+    """Let those tests pass that kill a broker of their own; skip them on a laptop without Java and Maven, fail in CI."""
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        go_without("no Java or no Maven: a broker that may be killed can't be started")
 
 
 @pytest.fixture

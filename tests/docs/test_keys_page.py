@@ -1,15 +1,14 @@
 """`docs/keys.md` is true: its commands run in their order, and its recipes sign as ingest expects."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from services.cli import povod
 from services.commands.invocation import Invocation
 from services.ingest.identity import sign_customer
+from tests.clients import installing
 from tests.docs.blocks import Block, blocks
 
 COMMANDS = [
@@ -41,9 +40,7 @@ def test_python_signs() -> None:
 
 def test_javascript_signs(tmp_path: Path) -> None:
     """So does the JavaScript one."""
-    if (node := shutil.which("node")) is None:
-        pytest.skip("no node")
     script = tmp_path / "sign.mjs"
     script.write_text(f"{_recipe('js').body}\nconsole.log(signature({SECRET!r}, {CUSTOMER!r}))\n", encoding="utf-8")
-    printed = subprocess.run([node, str(script)], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run([str(installing.node()), str(script)], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == sign_customer(SECRET, CUSTOMER)

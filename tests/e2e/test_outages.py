@@ -86,7 +86,7 @@ class Shop:
 
 
 @pytest.fixture
-def servers(kafka_bootstrap: str, tmp_path: Path) -> Iterator[Servers]:
+def servers(own_kafka: None, tmp_path: Path) -> Iterator[Servers]:
     """Return servers of the test's own, stopped in the end."""
     servers = Servers(tmp_path)
     try:

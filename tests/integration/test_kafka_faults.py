@@ -206,8 +206,8 @@ class OwnBroker:
 
 
 @pytest.fixture
-def broker(kafka_bootstrap: str, tmp_path: Path) -> Iterator[OwnBroker]:
-    """Return a started broker; where there is a Kafka at all, there are Java and Maven in CI and on our machines."""
+def broker(own_kafka: None, tmp_path: Path) -> Iterator[OwnBroker]:
+    """Return a started broker."""
     broker = OwnBroker(tmp_path)
     broker.do("restart-kafka")
     yield broker

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 import sys
 from asyncio import StreamReader
 from collections.abc import AsyncIterator
@@ -12,7 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-BINARY = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from tests.clients.installing import chromium
+
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -132,7 +132,7 @@ async def open_chromium(folder: Path, width: int = 390, height: int = 844) -> As
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _LAUNCH, str(theirs_in), str(theirs_out), str(BINARY), *_FLAGS, f"--user-data-dir={folder / 'profile'}",
+        sys.executable, "-c", _LAUNCH, str(theirs_in), str(theirs_out), str(chromium()), *_FLAGS, f"--user-data-dir={folder / 'profile'}",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, pass_fds=(theirs_in, theirs_out),
     )  # fmt: skip
     os.close(theirs_in)

@@ -1,6 +1,5 @@
 """The running service and a visitor's browser as fixtures."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from services.runtime.clock import FrozenClock
 from tests.clients.browsing import Browser, open_browser
 from tests.clients.installing import missing
 from tests.integration.ingest.door import Door, open_door
+from tests.lacking import go_without
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def door(tmp_path: Path, sqlite_url: str, frozen_clock: FrozenClock) -> As
 async def browser() -> AsyncIterator[Browser]:
     """Return a visitor's browser; skip without a Chromium on a laptop, fail in CI."""
     if why := missing("browser"):
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+        go_without(why)
     async with open_browser() as opened:
         yield opened
         assert await opened.complaints() == []

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from services.runtime.clock import FrozenClock
-from tests.integration.ingest.chromium import BINARY, Page, open_chromium
+from tests.clients.installing import missing
+from tests.integration.ingest.chromium import Page, open_chromium
 from tests.integration.ingest.door import Door, open_door
 from tests.integration.ingest.returning import SETTINGS, claims, outbox, path_of, states
+from tests.lacking import go_without
 
 WIDTH = 390
 SMALLEST_TARGET = 44
 """Height that a finger hits (Apple's guidelines; WCAG 2.2, 2.5.5)."""
-pytestmark = pytest.mark.skipif(BINARY is None, reason="Chromium is not installed")
 
 
 @pytest.fixture
@@ -25,7 +26,9 @@ async def door(tmp_path: Path, sqlite_url: str, frozen_clock: FrozenClock) -> As
 
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    """Return a page of the browser."""
+    """Return a page of the browser; skip without a Chromium on a laptop, fail in CI."""
+    if why := missing("browser"):
+        go_without(why)
     async with open_chromium(tmp_path, WIDTH) as opened:
         yield opened
 
