@@ -80,6 +80,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reads_head = True
         self._asks_for_more = False
         self._stalled_since: float | None = None
+        self._has_ended = False
         self._takes_whole: TakesWholeRequests | None = getattr(self.app, "whole", None)
         self._whole: _WholeRequest | None = None
 
@@ -93,6 +94,17 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         self._waiting_since = None
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn closes at once
+        """Keep the connection of who has said all he has to say for the answers that he waits for."""
+        self._has_ended = self._waiting_since is None and self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
+        return self._has_ended
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request; where none can come, this was the last answer."""
+        super().on_response_complete()
+        if self._has_ended and self.cycle.response_complete:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless what is around the body has grown too large."""
