@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.installation import distributions_of
-from tests.architecture.purity import BANNED_MODULES, EXCEPTIONS, Violation, violations_in
+from tests.architecture.purity import (
+    BANNED_ATTRIBUTES,
+    BANNED_CALLS,
+    BANNED_MODULES,
+    EXCEPTIONS,
+    NEEDS_ARGUMENT,
+    Violation,
+    violations_in,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = sorted((ROOT / "services" / "rules" / "core").rglob("*.py"))
@@ -35,10 +43,14 @@ def test_each_ban_is_caught(path: Path) -> None:
     assert violations_in(path) == expected
 
 
-def test_every_group_of_bans_has_a_fixture() -> None:
-    """No group of the ban list is without a fixture that breaks it."""
-    caught = {violation.message.partition(":")[0] for path in BANS for violation in _expected(path)}
-    assert caught == {*BANNED_MODULES, "direction"}
+def test_every_ban_has_a_fixture() -> None:
+    """Nothing on the ban list is without a fixture that breaks it: no module, no call, no attribute."""
+    caught = {violation.message for path in BANS for violation in _expected(path)}
+    modules = {f"{group}: import of {module}" for group, modules in BANNED_MODULES.items() for module in modules}
+    asked_of_the_machine = {message for _, message in NEEDS_ARGUMENT.values()}
+    bans = {*modules, *BANNED_CALLS.values(), *BANNED_ATTRIBUTES.values(), *asked_of_the_machine, "concurrency: async code"}
+    assert {message for message in caught if not message.startswith("direction:")} == bans
+    assert {message for message in caught if message.startswith("direction:")} >= {"direction: relative import"}
 
 
 def test_every_exception_is_used_and_banned_nowhere() -> None:
