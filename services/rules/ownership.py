@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.contracts.errors import Fenced
+from services.contracts.errors import Fenced, Retryable
 from services.rules import store
 from services.rules.owner import PartitionOwner
 from services.rules.relay import OutboxRelay
@@ -83,17 +83,22 @@ class Ownership:
 
     async def take(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Bump the epochs, start the relays, return where to read on. Raises `Retryable`; then nothing was taken."""
-        starts: dict[TopicPartition, int] = {}
-        counts = {topic: await self._log.partitions(topic) for topic in {partition.topic for partition in partitions}}
-        for partition in partitions:
-            first, _ = await self._log.bounds(partition)
-            async with self._database.transaction() as connection:
-                cursor = await cursors.acquire(connection, partition, self._name, first)
-                published = await _published(connection, cursor)
-            self._own(cursor, counts[partition.topic], published)
-            starts[partition] = cursor.next_offset
+        try:
+            starts = {partition: await self._take(partition) for partition in partitions}
+        except Retryable as error:
+            _log.warning("not taken, tried again", action="partition.not_taken", error=str(error))
+            await self.let_go(partitions)
+            raise
         self._count(partitions)
         return starts
+
+    async def _take(self, partition: TopicPartition) -> int:
+        count, (first, _) = await self._log.partitions(partition.topic), await self._log.bounds(partition)
+        async with self._database.transaction() as connection:
+            cursor = await cursors.acquire(connection, partition, self._name, first)
+            published = await _published(connection, cursor)
+        self._own(cursor, count, published)
+        return cursor.next_offset
 
     async def reread(self, owner: PartitionOwner) -> None:
         """Find out where a partition stands after a failure. Raises `Fenced` where it is another's now, `DatabaseUnavailable`."""

@@ -104,7 +104,8 @@ class ZombieRounds:
         return self._fleet.count_in_logs("batch.rolled_back", victim)
 
     def _released(self, victim: str) -> int:
-        return self._fleet.count_in_logs("partition.released", victim)
+        """Count what it let go of, or, stopped while it took partitions over, did not get."""
+        return self._fleet.count_in_logs("partition.released", victim) + self._fleet.count_in_logs("partition.not_taken", victim)
 
     async def _until_it_notices(self, victim: str, failed: int, released: int) -> None:
         """Wait for a sign of the zombie's that it was told; what it had begun to decide may take a busy machine a while."""

@@ -150,17 +150,22 @@ class KafkaReader:
             starts = await self._listener.on_assigned(sorted(gained))
         except Retryable:
             return False
+        self._held |= gained  # the listener has taken them: whatever happens now, it is told when they go
         if notes.gained is gained:
             await self._check(starts)
         if notes.gained is not gained:  # a rebalance came meanwhile: what we have taken is given back first
-            self._held |= gained
             return False
         self._begin(starts)
         notes.gained = frozenset()
         return True
 
     async def _check(self, starts: Mapping[TopicPartition, int]) -> None:
-        bounds = await self._ends.bounds(list(starts))
+        """Raise `LogTruncated` where the log does not hold where we stand; where it can't be asked, what was taken is given back."""
+        try:
+            bounds = await self._ends.bounds(list(starts))
+        except Retryable:
+            await self._revoke()
+            raise
         for at, start in starts.items():
             first, end = bounds[at]
             if not first <= start <= end:

@@ -57,7 +57,7 @@ class PartitionListener(Protocol):
         """Take ownership (bump the epoch) and return the offset at which to begin for each.
 
         An answer outside the log's range makes `poll` raise `LogTruncated`. Should not take longer than a few seconds. May raise
-        `Retryable`; then the assignment is tried again.
+        `Retryable`: then nothing was taken (`on_revoked` will not be called for it), and the assignment is tried again.
         """
 
     async def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
