@@ -15,6 +15,9 @@ from services.rules.core.effects import Forward, GrantConsent
 from services.rules.core.turn import Turn
 
 CONSENTING: dict[str, Literal["subscribed", "unsubscribed"]] = {"consent.given": "subscribed", "consent.withdrawn": "unsubscribed"}
+GROUPING = "customer.grouped"
+GROUP = "group"
+"""The trait that holds the customer's group."""
 _ADDRESS_FIELDS = {"email": "email", "phone": "sms", "telegram": "telegram"}
 _OTHER_FIELDS = frozenset({"addresses", "consent", "context", "language", "timezone", "traits", *_ADDRESS_FIELDS})
 _MAX_TRAITS = 200
@@ -39,13 +42,15 @@ def note_surroundings(turn: Turn, event: Event) -> None:
 
 
 def update_profile(turn: Turn, event: Event) -> None:
-    """Take over what an event says of the customer: its traits, addresses, language, zone and consents; other events say nothing."""
+    """Take over what an event says of the customer: traits, addresses, language, zone, consents, group; other events say nothing."""
     if event.type in IDENTIFYING:
         _identify(turn, event.data)
         if event.anonymousid is not UNSET:
             _claim(turn, event)
     elif (state := CONSENTING.get(event.type)) is not None and isinstance(channel := event.data.get("channel"), str):
         _consent(turn, event, Channel(channel), state)
+    elif event.type == GROUPING:
+        _join_group(turn, event.data)
 
 
 def _claim(turn: Turn, event: Event) -> None:
@@ -78,6 +83,17 @@ def _set_traits(turn: Turn, given: dict[str, Any]) -> None:
         elif len(name) <= _MAX_NAME and size_of(value) <= _MAX_TRAIT_BYTES and (name in traits or len(traits) < _MAX_TRAITS):
             traits[name] = value
     turn.document.traits = traits
+
+
+def _join_group(turn: Turn, data: dict[str, Any]) -> None:
+    """Keep the group and what is known of it: of the same group the traits are merged, another one takes its place."""
+    name, kind, given = data.get("group_id"), data.get("group_type"), data.get("traits")
+    if not isinstance(name, (str, int)):
+        return
+    known = turn.document.traits.get(GROUP)
+    facts = known if isinstance(known, dict) and (known.get("id"), known.get("type")) == (name, kind) else {}
+    group = {**facts, **(given if isinstance(given, dict) else {}), "id": name, "type": kind}
+    _set_traits(turn, {GROUP: {fact: value for fact, value in group.items() if value is not None}})
 
 
 def _set_addresses(turn: Turn, given: dict[str, Any]) -> None:

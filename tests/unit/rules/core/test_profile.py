@@ -7,7 +7,7 @@ import pytest
 from services.contracts.ids import Channel
 from services.rules.core.document import Consent
 from services.rules.core.effects import GrantConsent
-from tests.builders import CUSTOMER, DAY, EMAIL, NOON, SMS, make_document, make_journey, make_ruleset, send
+from tests.builders import CUSTOMER, DAY, EMAIL, NOON, SMS, make_document, make_journey, make_ruleset, on, send
 from tests.story import Story
 
 TELEGRAM = Channel("telegram")
@@ -53,6 +53,37 @@ def test_traits_are_merged_and_taken_away() -> None:
     told.tell("customer.identified", {"email": "a@b", "traits": {"a": 1, "b": 2}}, id="1")
     told.tell("customer.identified", {"email": None, "traits": {"b": 3, "a": None, "c": []}}, id="2")
     assert (told.document.traits, told.document.addresses) == ({"b": 3, "c": []}, {})
+
+
+def test_a_group_is_a_trait_with_traits_of_its_own() -> None:
+    """What is said of the same group is merged, null takes away; the next group takes the place of the one before."""
+    told = story()
+    told.tell("customer.grouped", {"group_id": "acme", "traits": {"plan": "pro", "seats": 3, "name": "Acme"}}, id="1")
+    told.tell("customer.grouped", {"group_id": "acme", "traits": {"seats": None, "name": "Acme Ltd"}}, id="2")
+    assert told.document.traits == {"group": {"id": "acme", "plan": "pro", "name": "Acme Ltd"}}
+    told.tell("customer.grouped", {"group_id": 7, "group_type": "project"}, id="3")
+    assert told.document.traits == {"group": {"id": 7, "type": "project"}}
+
+
+@pytest.mark.parametrize("data", [{}, {"group_id": None}, {"group_id": ["acme"], "traits": {"a": 1}}, {"traits": {"plan": "pro"}}])
+def test_a_group_without_a_name_is_none(data: dict[str, Any]) -> None:
+    """It leaves the customer's group as it is, and so do facts that are over the size of a trait."""
+    told = story()
+    told.tell("customer.grouped", {"group_id": "acme"}, id="1")
+    told.tell("customer.grouped", data, id="2")
+    told.tell("customer.grouped", {"group_id": "acme", "traits": {"logo": "x" * 5_000}}, id="3")
+    assert told.document.traits == {"group": {"id": "acme"}}
+
+
+def test_rules_ask_for_the_group() -> None:
+    """A journey of customers whose company has the big plan begins for them, and for nobody else."""
+    journey = make_journey("j", send("s"), trigger=on("order.completed", 'customer.group.plan == "pro"'))
+    told = Story(make_ruleset(journey), make_document())
+    told.tell("order.completed", {}, id="1")
+    told.tell("customer.grouped", {"group_id": "acme", "traits": {"plan": "pro"}}, id="2")
+    assert told.enrolled == []
+    told.tell("order.completed", {}, id="3")
+    assert told.enrolled == ["j"]
 
 
 def test_what_is_kept_of_a_customer_is_bounded() -> None:
