@@ -1,6 +1,7 @@
 """Whatever JSON is posted to the Segment door: read, or refused for the client's reason; what is accepted can be read behind us."""
 
 import json
+from functools import partial
 from typing import Any
 
 from hypothesis import example, given
@@ -10,14 +11,17 @@ from services.contracts.aliases import load_aliases
 from services.contracts.catalogue import load_catalogue
 from services.contracts.codec import decode_event
 from services.contracts.errors import InvalidEvent
+from services.contracts.normalise import Reception
 from services.ingest.doors.port import Posted
 from services.ingest.doors.segment import KINDS, SegmentDoor
+from services.ingest.identity import is_signed
 from services.ingest.judge import Judge
 from services.ingest.refusals import RequestRefused
 from tests.door_requests import NOW, SERVER
 
 DOOR = SegmentDoor(lambda: load_aliases("segment", "b2b"))
 JUDGE = Judge(load_catalogue(), 65_536)
+SIGNED = SERVER._replace(trusted=False, is_signed=partial(is_signed, ["secret"]))
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | TEXTS
 VALUES = st.recursive(SCALARS, lambda below: st.lists(below, max_size=4) | st.dictionaries(TEXTS, below, max_size=4), max_leaves=12)
@@ -43,11 +47,14 @@ BATCHES = st.fixed_dictionaries(
 BODIES = (MESSAGES | BATCHES | VALUES).map(lambda body: json.dumps(body).encode()) | st.binary(max_size=60)
 
 
-@given(BODIES, st.sampled_from(sorted(KINDS)))
+@given(BODIES, st.sampled_from(sorted(KINDS)), st.sampled_from([SERVER, SIGNED]))
 @example(
-    b'{"batch": [{"type": "track", "event": "x", "userId": "u1"}, {"type": "track", "event": "x", "userId": "u1", "v": NaN}]}', "/v1/b"
+    b'{"batch": [{"type": "track", "event": "x", "userId": "u1"}, {"type": "track", "event": "x", "userId": "u1", "v": NaN}]}',
+    "/v1/b",
+    SERVER,
 )
-def test_read_or_refused(body: bytes, path: str) -> None:
+@example(b'{"type": "track", "event": "x", "userId": "u1", "context": {"signature": 5}}', "/v1/t", SIGNED)
+def test_read_or_refused(body: bytes, path: str, reception: Reception) -> None:
     """Every message has a result; accepted ones can be decoded; a body is refused by `InvalidEvent` or as empty, by nothing else."""
     posted = Posted("POST", path, {}, {}, body, NOW)
     try:
@@ -58,7 +65,7 @@ def test_read_or_refused(body: bytes, path: str) -> None:
     except RequestRefused as error:
         assert error.code == "empty_batch"  # noqa: PT017 - as above
         return
-    judged = JUDGE.judge(parcel.items, SERVER)
+    judged = JUDGE.judge(parcel.items, reception)
     assert [result.index for result in judged.results] == list(range(len(parcel.items)))
     for record in judged.records:
         decode_event(record.value)

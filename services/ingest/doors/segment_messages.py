@@ -15,6 +15,7 @@ from services.contracts.aliases import Aliases
 from services.contracts.errors import InvalidEvent
 from services.contracts.event_times import read_time
 from services.contracts.incoming import Incoming, Integer, Key, Value
+from services.ingest.doors.fields import object_of, text_of
 
 Id = str | Integer | float | None
 Time = datetime | Integer | float | None
@@ -94,9 +95,7 @@ def incoming_of(message: Message, shared: Shared) -> Incoming:
     found = reader(message, shared.aliases)
     found.id = message.message_id
     _set_times(found, message, shared.sent_at)
-    own: Any = message.context
-    if isinstance(own, dict) and "signature" in own:
-        found.signature = own["signature"]
+    found.signature = text_of(object_of(message.context).get("signature")) or None
     if (context := shared.context_of(message)) and isinstance(found.data, dict):
         found.data["context"] = context  # data is nobody else's: parsed for us, or made here
     return found

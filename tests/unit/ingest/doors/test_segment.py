@@ -1,6 +1,7 @@
 """The Segment door: kinds, paths, ids, times, contexts, mistakes, and the answers to them."""
 
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from services.contracts.incoming import Incoming, Unreadable
 from services.ingest.doors.port import Posted
 from services.ingest.doors.registry import door_at
 from services.ingest.doors.segment import KINDS, MetricsDoor, SegmentDoor
+from services.ingest.identity import is_signed
 from services.ingest.judge import Judge, Judged
 from services.ingest.refusals import RequestRefused
 from tests.door_requests import SERVER, posted, refusal_of
@@ -187,6 +189,15 @@ def test_signature_of_the_customer() -> None:
     found = _track(context={"signature": "abc"})
     assert found["signature"] == "abc"
     assert "data" not in found
+
+
+@pytest.mark.parametrize("signature", [5, 1.5, True, [], ["abc"], {"a": 1}, None])
+def test_signature_that_is_no_text(signature: Any) -> None:
+    """What is no text proves nobody, and costs its own message only."""
+    signed = SERVER._replace(is_signed=partial(is_signed, ["secret"]))
+    request = _batch({**WHOLE, "context": {"signature": signature}}, {"type": "track", "event": "x", "anonymousId": "v" * 20})
+    results = Judge(load_catalogue(), 65_536).judge(DOOR.read(request).items, signed).results
+    assert [result.code for result in results] == ["bad_signature", None]
 
 
 def test_empty_array_for_an_object() -> None:
