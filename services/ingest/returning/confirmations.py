@@ -2,12 +2,11 @@
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
 
 from services.consent.claims import ConfirmationClaim
 from services.consent.confirmation import confirm
 from services.contracts.errors import DatabaseUnavailable
-from services.ingest.returning.parts import RESPONSES, ReturningParts, read_form
+from services.ingest.returning.parts import ReturningParts, page_router, read_form
 from services.ingest.returning.visitors import language_for
 
 PATH = "/d/{token}"
@@ -21,16 +20,16 @@ class ConfirmationPage:
     def __init__(self, parts: ReturningParts) -> None:
         self._parts = parts
 
-    def ask(self, token: str, request: Request) -> Response:
-        """Return the page that asks."""
+    async def ask_for_a_confirmation(self, token: str, request: Request) -> Response:
+        """Show the page that asks; changes nothing."""
         claim = self._parts.claim_of(token, ConfirmationClaim)
         language = language_for(request, claim.language if claim else "")
         if claim is None:
             return self._parts.unknown(language)
         return self._parts.pages.answer("confirmation", language, channel=claim.channel, address=claim.address)
 
-    async def act(self, token: str, request: Request) -> Response:
-        """Subscribe, then say so."""
+    async def confirm_a_subscription(self, token: str, request: Request) -> Response:
+        """Subscribe the customer to the channel at this address. Harmless twice."""
         claim = self._parts.claim_of(token, ConfirmationClaim)
         language = language_for(request, claim.language if claim else "")
         if claim is None:
@@ -49,17 +48,5 @@ class ConfirmationPage:
 
 def router_of(parts: ReturningParts) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["links"])
     page = ConfirmationPage(parts)
-
-    @router.get(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def ask_for_a_confirmation(token: str, request: Request) -> Response:
-        """Show the page that asks; changes nothing."""
-        return page.ask(token, request)
-
-    @router.post(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def confirm_a_subscription(token: str, request: Request) -> Response:
-        """Subscribe the customer to the channel at this address. Harmless twice."""
-        return await page.act(token, request)
-
-    return router
+    return page_router("links", PATH, page.ask_for_a_confirmation, page.confirm_a_subscription)

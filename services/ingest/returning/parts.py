@@ -1,12 +1,13 @@
 """What the routes of this folder share: the service's parts, the pages, the reporter, and the reading of forms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 
 from services.consent.claims import Claim
 from services.consent.statements import Proof
@@ -35,6 +36,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """What the pages answer beside 200."""
 Form = Mapping[str, Sequence[str]]
+Handler = Callable[[str, Request], Awaitable[Response]]
+"""Answers a request for a page: its token, the request. Name and docstring stand in the OpenAPI document."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,14 @@ class ReturningParts:
     def later(self, language: Language) -> Response:
         """Answer what could not be written now."""
         return self.pages.notice("later", language, 503, RETRY_AFTER)
+
+
+def page_router(tag: str, path: str, ask: Handler, act: Handler) -> APIRouter:
+    """Return the routes of a page: GET, which changes nothing, and POST, which does what was asked."""
+    router = APIRouter(tags=[tag])
+    for method, handler in (("GET", ask), ("POST", act)):
+        router.add_api_route(path, handler, methods=[method], response_class=HTMLResponse, responses=RESPONSES)
+    return router
 
 
 async def read_body(request: Request, in_flight: InFlight) -> bytes:

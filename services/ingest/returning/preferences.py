@@ -15,7 +15,7 @@ from services.consent.preferences import Frequency, Offer, Standing, Wishes, sav
 from services.contracts.errors import DatabaseUnavailable
 from services.contracts.ids import Channel
 from services.ingest.pages.languages import LANGUAGES, Language, chosen
-from services.ingest.returning.parts import RESPONSES, Form, ReturningParts, read_form
+from services.ingest.returning.parts import Form, ReturningParts, page_router, read_form
 from services.ingest.returning.visitors import language_for
 
 PATH = "/p/{token}"
@@ -30,8 +30,8 @@ class PreferencesPage:
     def __init__(self, parts: ReturningParts) -> None:
         self._parts = parts
 
-    async def show(self, token: str, request: Request) -> Response:
-        """Return the form."""
+    async def show_preferences(self, token: str, request: Request) -> Response:
+        """Show what the customer gets; changes nothing."""
         claim = self._parts.claim_of(token, PreferencesClaim)
         language = language_for(request, claim.language if claim else "")
         if claim is None:
@@ -42,8 +42,8 @@ class PreferencesPage:
             return self._parts.later(language)
         return self._form(claim, standing, language)
 
-    async def act(self, token: str, request: Request) -> Response:
-        """Write what the form says, then say so."""
+    async def change_preferences(self, token: str, request: Request) -> Response:
+        """Write what the customer wants to get. Harmless twice."""
         claim = self._parts.claim_of(token, PreferencesClaim)
         language = language_for(request, claim.language if claim else "")
         if claim is None:
@@ -98,17 +98,5 @@ def _one_of(said: Collection[str], allowed: Sequence[_T]) -> _T | None:
 
 def router_of(parts: ReturningParts) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["links"])
     page = PreferencesPage(parts)
-
-    @router.get(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def show_preferences(token: str, request: Request) -> Response:
-        """Show what the customer gets; changes nothing."""
-        return await page.show(token, request)
-
-    @router.post(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def change_preferences(token: str, request: Request) -> Response:
-        """Write what the customer wants to get. Harmless twice."""
-        return await page.act(token, request)
-
-    return router
+    return page_router("links", PATH, page.show_preferences, page.change_preferences)

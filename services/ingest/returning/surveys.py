@@ -14,7 +14,7 @@ from services.consent.claims import SurveyClaim
 from services.contracts.errors import LogUnavailable
 from services.contracts.hygiene import clean_text
 from services.ingest.pages.languages import Language
-from services.ingest.returning.parts import RESPONSES, Form, ReturningParts, read_form
+from services.ingest.returning.parts import Form, ReturningParts, page_router, read_form
 from services.ingest.returning.reporting import event_of
 from services.ingest.returning.visitors import language_for
 
@@ -37,16 +37,16 @@ class SurveyPage:
     def __init__(self, parts: ReturningParts) -> None:
         self._parts = parts
 
-    def ask(self, token: str, request: Request) -> Response:
-        """Return the question."""
+    async def ask_a_question(self, token: str, request: Request) -> Response:
+        """Show the question; `?score=` ticks a number. Changes nothing."""
         claim = self._parts.claim_of(token, SurveyClaim)
         language = language_for(request, claim.language if claim else "")
         if claim is None:
             return self._parts.unknown(language)
         return self._form(claim, language, Given(_SCORES.get(request.query_params.get("score", "")), ""))
 
-    async def act(self, token: str, request: Request) -> Response:
-        """Report the answer, then say thanks; 400 with the question again where there is none."""
+    async def answer_a_question(self, token: str, request: Request) -> Response:
+        """Take the answer: `score` (0 to 10), `comment`, or both. The last one counts."""
         claim = self._parts.claim_of(token, SurveyClaim)
         language = language_for(request, claim.language if claim else "")
         if claim is None:
@@ -94,17 +94,5 @@ def given_in(form: Form) -> Given:
 
 def router_of(parts: ReturningParts) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["links"])
     page = SurveyPage(parts)
-
-    @router.get(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def ask_a_question(token: str, request: Request) -> Response:
-        """Show the question; `?score=` ticks a number. Changes nothing."""
-        return page.ask(token, request)
-
-    @router.post(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def answer_a_question(token: str, request: Request) -> Response:
-        """Take the answer: `score` (0 to 10), `comment`, or both. The last one counts."""
-        return await page.act(token, request)
-
-    return router
+    return page_router("links", PATH, page.ask_a_question, page.answer_a_question)

@@ -5,14 +5,13 @@ GET changes nothing: scanners and previews open every link of a mail. POST is an
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse
 
 from services.consent.claims import UnsubscribeClaim
 from services.consent.unsubscribe import unsubscribe
 from services.contracts.errors import DatabaseUnavailable
 from services.ingest.body import ClientGoneError
 from services.ingest.refusals import RETRY_AFTER
-from services.ingest.returning.parts import RESPONSES, ReturningParts, read_body
+from services.ingest.returning.parts import ReturningParts, page_router, read_body
 from services.ingest.returning.visitors import language_for
 
 PATH = "/u/{token}"
@@ -26,15 +25,15 @@ class UnsubscribePage:
     def __init__(self, parts: ReturningParts) -> None:
         self._parts = parts
 
-    def ask(self, token: str, request: Request) -> Response:
-        """Return the page that asks, 404 for a token that is not ours."""
+    async def ask_whether_to_unsubscribe(self, token: str, request: Request) -> Response:
+        """Show the page that asks; changes nothing."""
         claim = self._parts.claim_of(token, UnsubscribeClaim)
         if claim is None:
             return self._parts.unknown(language_for(request))
         return self._parts.pages.answer("unsubscribe", language_for(request), channel=claim.channel, is_later=False)
 
-    async def act(self, token: str, request: Request) -> Response:
-        """Unsubscribe, then say so; 404 for a token that is not ours, 503 where it could not be written."""
+    async def unsubscribe_the_customer(self, token: str, request: Request) -> Response:
+        """Unsubscribe: from the page, or by RFC 8058 one-click (`List-Unsubscribe=One-Click`). Harmless twice."""
         language = language_for(request)
         claim = self._parts.claim_of(token, UnsubscribeClaim)
         if claim is None:
@@ -64,17 +63,5 @@ class UnsubscribePage:
 
 def router_of(parts: ReturningParts) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["unsubscribe"])
     page = UnsubscribePage(parts)
-
-    @router.get(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def ask_whether_to_unsubscribe(token: str, request: Request) -> Response:
-        """Show the page that asks; changes nothing."""
-        return page.ask(token, request)
-
-    @router.post(PATH, response_class=HTMLResponse, responses=RESPONSES)
-    async def unsubscribe_the_customer(token: str, request: Request) -> Response:
-        """Unsubscribe: from the page, or by RFC 8058 one-click (`List-Unsubscribe=One-Click`). Harmless twice."""
-        return await page.act(token, request)
-
-    return router
+    return page_router("unsubscribe", PATH, page.ask_whether_to_unsubscribe, page.unsubscribe_the_customer)
