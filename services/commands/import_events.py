@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from services.commands.folders import FILE, map_option
 from services.commands.import_sources import Source, opened_lines
 from services.commands.import_targets import Destination, opened_target
 from services.commands.invocation import Invocation
@@ -20,7 +21,6 @@ from services.ingest.files import progress as kept
 from services.ingest.files.importing import Import, Settings
 from services.ingest.files.targets import Target
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = "imports"
 """Below the data folder: what was imported how far."""
 
@@ -62,7 +62,7 @@ class Outcome(msgspec.Struct):
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=FILE)
-@click.option("--map", "map_file", type=FILE, help="How the columns of CSV files become events.")
+@map_option
 @click.option("--shape", type=click.Choice(["povod", "segment", "posthog"]), default="povod", help="What a line of JSON is.")
 @click.option("--aliases", multiple=True, metavar="NAME", help="Turn foreign names into ours: segment, b2b, posthog, ga4. May be repeated.")
 @click.option("--historical", is_flag=True, help="Any age is allowed; what is known is brought up to date, nothing is sent.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from services.commands.folders import folders_of
+from services.commands.folders import FOLDER, folders_of
 from services.commands.invocation import Invocation
 from services.commands.processes import run_serve
 from services.runtime.settings import Settings
@@ -12,7 +12,7 @@ from services.runtime.settings import Settings
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the HTTP door.  [default: the settings']")
-@click.option("--rules", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Rule set to serve and to watch.")
+@click.option("--rules", type=FOLDER, help="Rule set to serve and to watch.")
 @click.pass_obj
 def serve(invocation: Invocation, port: int | None, rules: Path | None) -> None:
     """Run ingest, rules and dispatch together; a changed rule set or template is taken up while it runs."""

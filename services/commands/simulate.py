@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from services.authoring.simulate import Figures
 from services.authoring.simulate import simulate as run_rules
-from services.commands.folders import FOLDER, folders_of
+from services.commands.folders import FILE, FOLDER, folders_of, map_option
 from services.commands.invocation import Invocation
 from services.commands.tables import by_count, table
 from services.commands.times import moment
@@ -27,7 +27,6 @@ from services.rules.core.ruleset import Ruleset
 from services.rules.loader import load_directory
 
 SHOWN_BAD_ROWS = 5
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class Period(NamedTuple):
@@ -45,7 +44,7 @@ class Period(NamedTuple):
 
 @click.command("simulate")
 @click.argument("events", nargs=-1, required=True, type=FILE)
-@click.option("--map", "map_file", type=FILE, help="How the columns of CSV files become events.")
+@map_option
 @click.option("--rules", type=FOLDER, help="The rule set's folder.  [default: the settings']")
 @click.option("--templates", type=FOLDER, help="The templates' folder.  [default: the settings', or beside the rules]")
 @click.option("--from", "start", callback=moment, help="Take events from this time on.")
