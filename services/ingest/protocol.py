@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from services.ingest.doors.port import Answer, Door
 from services.ingest.whole import Headers, Reply
@@ -83,6 +83,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_ended = False
         self._takes_whole: TakesWholeRequests | None = getattr(self.app, "whole", None)
         self._whole: _WholeRequest | None = None
+        self._begun: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own signature
         """Begin to wait for the first request."""
@@ -90,8 +91,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._waiting_since = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the keep-alive timer too: uvicorn forgets it after a reset, and it would hold the connection's memory."""
+        """Tell all requests that nobody hears them any more: uvicorn tells the last one only, and those before it fail in writing.
+
+        And let go of the keep-alive timer: uvicorn forgets it after a reset, and it would hold the connection's memory.
+        """
         super().connection_lost(exc)
+        for cycle in self._begun:
+            cycle.disconnected = True
+            cycle.message_event.set()
         self._unset_keepalive_if_required()
         self._waiting_since = None
 
@@ -227,6 +234,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()
+        self._begun = [*(cycle for cycle in self._begun if not cycle.response_complete), self.cycle]
 
     def _go_on_the_long_way(self, chunks: list[bytes]) -> None:
         """Give a request to the application whose body is still coming."""

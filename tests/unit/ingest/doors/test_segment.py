@@ -195,17 +195,15 @@ def test_signature_of_the_customer() -> None:
 def test_signature_that_is_no_text(signature: Any) -> None:
     """What is no text proves nobody, and costs its own message only."""
     signed = SERVER._replace(is_signed=partial(is_signed, ["secret"]))
-    request = _batch({**WHOLE, "context": {"signature": signature}}, {"type": "track", "event": "x", "anonymousId": "v" * 20})
-    results = Judge(load_catalogue(), 65_536).judge(DOOR.read(request).items, signed).results
-    assert [result.code for result in results] == ["bad_signature", None]
+    batch = _batch({**WHOLE, "context": {"signature": signature}}, {"type": "track", "event": "x", "anonymousId": "v" * 20})
+    judged = Judge(load_catalogue(), 65_536).judge(DOOR.read(batch).items, signed)
+    assert [result.code for result in judged.results] == ["bad_signature", None]
 
 
 def test_empty_array_for_an_object() -> None:
     """PHP's clients say `[]` where they mean an empty object."""
-    judged = _judged(
-        _batch(WHOLE | {"properties": [], "context": []}, {"type": "identify", "userId": "u1", "traits": [], "messageId": "m"})
-    )
-    assert judged.counts == (2, 0, 0)
+    batch = _batch(WHOLE | {"properties": [], "context": []}, {"type": "identify", "userId": "u1", "traits": [], "messageId": "m"})
+    assert _judged(batch).counts == (2, 0, 0)
 
 
 def test_unknown_fields_are_allowed() -> None:
