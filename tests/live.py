@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from pydantic import SecretStr
 
 from services.commands.chassis import Chassis, opened
 from services.commands.draining import Drain
@@ -22,9 +25,28 @@ from services.rules.activation import apply
 from services.runtime import migrate
 from services.runtime.clock import FrozenClock
 from services.runtime.lifecycle import run_services
-from services.runtime.settings import Settings
+from services.runtime.settings import DatabaseSettings, IngestSettings, LogSettings, SecuritySettings, Settings, TelemetrySettings
 
 POLL = timedelta(milliseconds=5)
+ENGINES = ("embedded", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.postgres]))
+"""What a fixture of settings is parametrized by."""
+
+
+async def engine_settings(request: pytest.FixtureRequest, folder: Path, **ingest: Any) -> Settings:
+    """Return settings of the engine that the request's parameter names, on an empty log and database; `ingest` are more of ingest's."""
+    settings = Settings(
+        data=folder,
+        ingest=IngestSettings(port=0, **ingest),
+        telemetry=TelemetrySettings(log_level="error"),
+        security=SecuritySettings(link_secret=SecretStr("0123456789abcdef0123456789abcdef")),
+    )
+    if request.param == "embedded":
+        return settings
+    bootstrap: str = request.getfixturevalue("kafka_bootstrap")
+    url: str = request.getfixturevalue("postgres_url")
+    await remove_topics(bootstrap)
+    log = LogSettings(kind="kafka", bootstrap=bootstrap, linger=timedelta(0), fetch_wait=timedelta(milliseconds=5))
+    return settings.model_copy(update={"log": log, "database": DatabaseSettings(url=SecretStr(url))})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +46,29 @@ def deliveries(folder: Path) -> list[tuple[object, ...]]:
         return connection.execute("SELECT state, attempt, ambiguous, reason FROM deliveries").fetchall()
 
 
-@pytest.mark.timeout(120)
-async def test_a_mail_under_way_at_sigterm_is_sent_once_and_recorded(tmp_path: Path) -> None:
-    """A process that is told to stop while a server takes eight seconds over a mail waits for the answer and writes it down."""
-    inbox = SlowInbox()
-    engine = await engines.embedded_engine(tmp_path, await inbox.start())
-    fleet = Fleet(engine.commands, {**engine.environment, "POVOD_DISPATCH__SMTP__TIMEOUT": "30s"}, tmp_path)
+@asynccontextmanager
+async def bought(inbox: SmtpInbox, folder: Path) -> AsyncIterator[Fleet]:
+    """Run one process that mails into this inbox, for a customer who has bought something; stop both in the end."""
+    engine = await engines.embedded_engine(folder, await inbox.start())
+    fleet = Fleet(engine.commands, {**engine.environment, "POVOD_DISPATCH__SMTP__TIMEOUT": "30s"}, folder)
     fleet.start_all()
     try:
         await wait_until_ready(engine.base_url)
         await buy(engine)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(40):
             await inbox.wait_for(1)
+            yield fleet
     finally:
         await asyncio.to_thread(fleet.stop_all, 40)
         await inbox.stop()
+
+
+@pytest.mark.timeout(120)
+async def test_a_mail_under_way_at_sigterm_is_sent_once_and_recorded(tmp_path: Path) -> None:
+    """A process that is told to stop while a server takes eight seconds over a mail waits for the answer and writes it down."""
+    inbox = SlowInbox()
+    async with bought(inbox, tmp_path):
+        pass  # which ends with SIGTERM
     assert await asyncio.to_thread(deliveries, tmp_path) == [("sent", 1, 0, None)]
     assert len(inbox.mails) == 1
 
@@ -69,20 +78,10 @@ async def test_what_a_killed_process_was_sending_is_taken_up_when_it_comes_back(
     """A process that keeps its name gives up at once what it was sending when it was killed: no lease of 75 seconds is waited for."""
     inbox = SmtpInbox()
     inbox.script("data", HANG)
-    engine = await engines.embedded_engine(tmp_path, await inbox.start())
-    fleet = Fleet(engine.commands, {**engine.environment, "POVOD_DISPATCH__SMTP__TIMEOUT": "30s"}, tmp_path)
-    fleet.start_all()
-    try:
-        await wait_until_ready(engine.base_url)
-        await buy(engine)
-        async with asyncio.timeout(40):
-            await inbox.wait_for(1)
-            await asyncio.to_thread(fleet.kill, "serve")
-            fleet.start("serve")
-            await inbox.wait_for(2)
-    finally:
-        await asyncio.to_thread(fleet.stop_all, 40)
-        await inbox.stop()
+    async with bought(inbox, tmp_path) as fleet:
+        await asyncio.to_thread(fleet.kill, "serve")
+        fleet.start("serve")
+        await inbox.wait_for(2)
     assert await asyncio.to_thread(deliveries, tmp_path) == [("sent", 2, 1, None)]
     first, second = (mail.content.split(b"\r\n", 1)[0] for mail in inbox.mails)
     assert first == second

@@ -13,20 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from services.runtime.clock import FrozenClock
-from services.runtime.settings import (
-    DatabaseSettings,
-    HookSettings,
-    IngestSettings,
-    LogSettings,
-    SecuritySettings,
-    Settings,
-    TelemetrySettings,
-)
-from tests.live import Live, live, post, remove_topics
+from services.runtime.settings import HookSettings, Settings
+from tests.live import ENGINES, Live, engine_settings, live, post
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PUBLIC_URL = "https://go.shop.example"
@@ -52,21 +43,11 @@ ANN: dict[str, object] = {
 }
 
 
-@pytest.fixture(params=["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.postgres])])
+@pytest.fixture(params=ENGINES)
 async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Return settings of each engine, on empty logs and databases."""
     hooks = {"gate": HookSettings.model_validate({"scheme": "hmac-sha256", "secret": SECRET})}
-    common = Settings(
-        data=tmp_path, ingest=IngestSettings(port=0, public_url=PUBLIC_URL, hooks=hooks), telemetry=TelemetrySettings(log_level="error"),
-        security=SecuritySettings(link_secret=SecretStr("0123456789abcdef0123456789abcdef")),
-    )  # fmt: skip
-    if request.param == "embedded":
-        return common
-    bootstrap: str = request.getfixturevalue("kafka_bootstrap")
-    url: str = request.getfixturevalue("postgres_url")
-    await remove_topics(bootstrap)
-    log = LogSettings(kind="kafka", bootstrap=bootstrap, linger=timedelta(0), fetch_wait=timedelta(milliseconds=5))
-    return common.model_copy(update={"log": log, "database": DatabaseSettings(url=SecretStr(url))})
+    return await engine_settings(request, tmp_path, public_url=PUBLIC_URL, hooks=hooks)
 
 
 def write_project(folder: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 
 from services.authoring.simulate import simulate
@@ -20,8 +19,8 @@ from services.contracts.resources import resource
 from services.rules.loader import load_directory
 from services.runtime.clock import FrozenClock
 from services.runtime.database import Database
-from services.runtime.settings import DatabaseSettings, IngestSettings, LogSettings, SecuritySettings, Settings, TelemetrySettings
-from tests.live import Live, live, post, remove_topics
+from services.runtime.settings import Settings
+from tests.live import ENGINES, Live, engine_settings, live, post
 
 SHOP = resource("examples") / "shop"
 RULESETS = Path(__file__).parents[1] / "fixtures" / "rulesets"
@@ -82,20 +81,10 @@ def posted(event: Event) -> dict[str, Any]:
     return {"id": event.id, "type": event.type, "customer": event.subject, "time": event.time.isoformat(), "data": event.data}
 
 
-@pytest.fixture(params=["embedded", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.postgres])])
+@pytest.fixture(params=ENGINES)
 async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Return settings of each engine, on empty logs and databases."""
-    common = Settings(
-        data=tmp_path, ingest=IngestSettings(port=0), telemetry=TelemetrySettings(log_level="error"),
-        security=SecuritySettings(link_secret=SecretStr("0123456789abcdef0123456789abcdef")),
-    )  # fmt: skip
-    if request.param == "embedded":
-        return common
-    bootstrap: str = request.getfixturevalue("kafka_bootstrap")
-    url: str = request.getfixturevalue("postgres_url")
-    await remove_topics(bootstrap)
-    log = LogSettings(kind="kafka", bootstrap=bootstrap, linger=timedelta(0), fetch_wait=timedelta(milliseconds=5))
-    return common.model_copy(update={"log": log, "database": DatabaseSettings(url=SecretStr(url))})
+    return await engine_settings(request, tmp_path)
 
 
 @pytest.mark.timeout(3600)

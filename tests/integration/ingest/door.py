@@ -66,6 +66,15 @@ class Door:
         """Return every event that is in the log."""
         return [decode_event(record.value) for record in await self.records()]
 
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Open a connection for bytes of one's own."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port, limit=4_000_000)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
     def in_flight(self) -> int:
         """Return the bytes of requests that are not answered yet."""
         app = self.server.config.app

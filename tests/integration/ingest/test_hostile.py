@@ -4,8 +4,6 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -25,15 +23,6 @@ def _data(value: bytes) -> bytes:
     return b'{"type": "a", "customer": "1", "id": "i", "data": {"v": %s}}' % value
 
 
-@asynccontextmanager
-async def _connected(door: Door) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port, limit=4_000_000)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
     """Read one answer: its status, and its body where that is JSON."""
     async with asyncio.timeout(20):
@@ -45,7 +34,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
 
 
 async def _attack(door: Door, request: bytes) -> tuple[int, dict[str, Any]]:
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(request)
         return await _answer(reader)
 
@@ -128,7 +117,7 @@ async def test_hostile_head(door: Door, name: str) -> None:
 
 async def test_a_refused_giant_is_answered_before_it_is_read(door: Door) -> None:
     """A client that declares gigabytes is told at once, before it has sent them."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_request(door.key, b"")[:-4].replace(b"content-length: 0", b"content-length: 9999999999") + b"\r\n\r\n[")
         assert (await _answer(reader))[0] == 413
 
@@ -136,7 +125,7 @@ async def test_a_refused_giant_is_answered_before_it_is_read(door: Door) -> None
 async def test_endless_chunks_are_cut(door: Door) -> None:
     """A chunked body that never ends is refused at the limit while it is still coming."""
     head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {door.key}\r\ntransfer-encoding: chunked\r\n\r\n"
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(head.encode())
         for _ in range(18):
             writer.write(b"10000\r\n" + b"[" * 65_536 + b"\r\n")
@@ -146,7 +135,7 @@ async def test_endless_chunks_are_cut(door: Door) -> None:
 
 async def test_a_slow_body_is_408(door: Door) -> None:
     """A body that does not come in its time is answered with 408 and the connection is closed."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_request(door.key, b"x" * 100)[:-50])
         assert (await _answer(reader))[1]["code"] == "request_timeout"
         assert await reader.read() == b""
@@ -156,7 +145,7 @@ async def test_a_slow_body_is_408(door: Door) -> None:
 async def test_a_slow_head_is_cut_off(door: Door, begun: bytes) -> None:
     """A connection that never says what it wants, byte by byte or not at all, is closed when its time is over."""
     loop = asyncio.get_running_loop()
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         began = loop.time()
         writer.write(begun)
         async with asyncio.timeout(20):
@@ -167,7 +156,7 @@ async def test_a_slow_head_is_cut_off(door: Door, begun: bytes) -> None:
 
 async def test_dribbling_does_not_buy_time(door: Door) -> None:
     """A head that comes a byte at a time is cut off like one that stands still: the time counts from its first byte."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
 
         async def dribble() -> None:
             while True:
@@ -183,7 +172,7 @@ async def test_dribbling_does_not_buy_time(door: Door) -> None:
 
 async def test_an_endless_head_is_cut_off(door: Door) -> None:
     """Headers without end are refused once there are too many of them."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(b"GET /livez HTTP/1.1\r\n")
         for number in range(20):
             writer.write(f"x-{number}: ".encode() + b"x" * 16_384 + b"\r\n")
@@ -205,7 +194,7 @@ async def test_idle_connections_hold_nobody_up(door: Door) -> None:
 
 async def test_pipelined_requests_are_answered_in_order(door: Door) -> None:
     """Requests sent without waiting are each answered, in their order."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(b"".join(_request(door.key, _data(b"1").replace(b'"i"', b'"%d"' % number)) for number in range(3)))
         answers = [await _answer(reader) for _ in range(3)]
     assert [answer["results"][0]["id"] for _, answer in answers] == ["0", "1", "2"]

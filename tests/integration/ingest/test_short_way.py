@@ -5,8 +5,7 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 import pytest
 
@@ -31,15 +30,6 @@ def _named(door: Door, name: str, path: str = "/v1/events", **more: str) -> byte
     return _keyed(door, EVENT.replace(b"i1", name.encode()), path, **more)
 
 
-@asynccontextmanager
-async def _connected(door: Door) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port, limit=4_000_000)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
 async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
     """Read one answer: its status, its head without the date, its body."""
     async with asyncio.timeout(20):
@@ -50,7 +40,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
 
 
 async def _ask(door: Door, request: bytes) -> tuple[int, bytes, bytes]:
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(request)
         return await _read(reader)
 
@@ -113,7 +103,7 @@ async def test_both_ways_give_the_same_answer(door: Door, name: str) -> None:
 async def test_a_204_has_no_body_on_either_way(door: Door) -> None:
     """GA4's door answers 204, and the next answer begins right behind its head."""
     body = b'{"client_id": "v", "events": [{"name": "a"}]}'
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         for query in (f"?api_secret={door.key}&", f"?api_secret={door.key}"):
             writer.write(_request(f"/mp/collect{query}", body, {}) + _named(door, "after"))
             assert (await _read(reader))[0] == 204
@@ -124,7 +114,7 @@ async def test_both_ways_in_one_packet_keep_their_order(door: Door) -> None:
     """Requests of both ways in one packet are answered each once, in order, and each is stored once."""
     names = ["short1", "long1", "short2", "short3", "long2", "short4"]
     packet = b"".join(_named(door, name, "/v1/events" if name.startswith("short") else "/v1/events?x=1") for name in names)
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         for _ in range(2):
             writer.write(packet)
             assert await _read_ids(reader, len(names)) == names
@@ -134,11 +124,11 @@ async def test_both_ways_in_one_packet_keep_their_order(door: Door) -> None:
 async def test_a_refusal_does_not_shift_the_answers(door: Door) -> None:
     """Where a request of a packet is refused at once, those before and behind it get their own answers."""
     refused = _request("/v1/events", EVENT, {"authorization": "Bearer nobody"})
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_named(door, "first") + refused + _named(door, "never"))
         assert await _read_ids(reader, 1) == ["first"]
         assert (await _read(reader))[0] == 401
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(refused + refused + _named(door, "second"))
         assert [(await _read(reader))[0] for _ in range(2)] == [401, 401]
         assert await _read_ids(reader, 1) == ["second"]
@@ -147,7 +137,7 @@ async def test_a_refusal_does_not_shift_the_answers(door: Door) -> None:
 async def test_a_request_cut_anywhere_is_one_request(door: Door) -> None:
     """Wherever the packets of a request end, it is answered once and alike, and so is the one behind it."""
     request = _keyed(door, b"no JSON")
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(request)
         whole = await _read(reader)
         for cut in range(1, len(request)):
@@ -168,7 +158,7 @@ def _chunked(door: Door, chunks: bytes, *fields: str, path: str = "/v1/events") 
 async def test_chunks_in_one_packet(door: Door, path: str) -> None:
     """A chunked body that comes in one read is put together, and what stands behind it is the next request."""
     chunks = b"".join(b"1;note=x\r\n%c\r\n" % byte for byte in EVENT) + b"0\r\n\r\n"
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_chunked(door, chunks, path=path) + _named(door, "next"))
         assert await _read_ids(reader, 2) == ["i1", "next"]
 
@@ -178,7 +168,7 @@ async def test_trailers_are_no_headers(door: Door, path: str) -> None:
     """What stands behind a body can't name a key or say what the body is."""
     trailers = b"authorization: Bearer nobody\r\ncontent-encoding: br\r\n"
     chunks = b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(EVENT), EVENT, trailers)
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_chunked(door, chunks, path=path))
         assert await _read_ids(reader, 1) == ["i1"]
     nobody = f"POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode()
@@ -189,7 +179,7 @@ async def test_trailers_are_no_headers(door: Door, path: str) -> None:
 @pytest.mark.parametrize("tail", [b"0\r\nx-a: ", b"1;x="])
 async def test_endless_words_around_a_body_are_cut(door: Door, tail: bytes) -> None:
     """Trailers and chunk extensions without end close the connection, long before its time is over."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_chunked(door, b"1\r\n[\r\n" + tail))
         began = asyncio.get_running_loop().time()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
@@ -202,7 +192,7 @@ async def test_endless_words_around_a_body_are_cut(door: Door, tail: bytes) -> N
 async def test_close_is_the_end(door: Door) -> None:
     """After `Connection: close` the answer says so, the connection ends, and nothing behind the request is taken."""
     for path in ("/v1/events", "/v1/events?x=1"):
-        async with _connected(door) as (reader, writer):
+        async with door.connected() as (reader, writer):
             writer.write(_named(door, "last", path, connection="close") + _named(door, "behind", path))
             status, head, _ = await _read(reader)
             assert (status, head.count(b"connection: close\r\n")) == (200, 1)
@@ -212,7 +202,7 @@ async def test_close_is_the_end(door: Door) -> None:
 
 async def test_http_1_0_is_answered_and_closed(door: Door) -> None:
     """An HTTP/1.0 request is taken, answered with a length, and its connection closed."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_keyed(door).replace(b"HTTP/1.1", b"HTTP/1.0"))
         assert await _read_ids(reader, 1) == ["i1"]
         assert await reader.read() == b""
@@ -224,7 +214,7 @@ async def test_an_upgrade_with_a_body_is_an_ordinary_request(door: Door, path: s
     wish = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAEAAEAAAAIAAAAA"}
     request = _named(door, "up", path, **wish)
     smuggled = _keyed(door, _named(door, "smuggled"), path, **wish)
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(request + _named(door, "next"))
         assert await _read_ids(reader, 2) == ["up", "next"]
         for cut in (5, len(request) - len(EVENT) - 2, len(request) - len(EVENT), len(request) - 3):
@@ -241,7 +231,7 @@ async def test_an_upgrade_with_a_body_is_an_ordinary_request(door: Door, path: s
 
 async def test_expect_is_obeyed(door: Door) -> None:
     """Who waits for `100 Continue` gets it, also where the body came along, and one answer."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.write(_named(door, "expects", expect="100-continue"))
         async with asyncio.timeout(20):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -250,7 +240,7 @@ async def test_expect_is_obeyed(door: Door) -> None:
 
 async def test_shutdown_waits_for_a_request_on_the_short_way(door: Door) -> None:
     """A server that stops answers what waits for the log, says that it closes, and closes."""
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         async with door.stuck_disk():
             writer.write(_named(door, "late"))
             await until(lambda: door.in_flight() > 0)
@@ -270,7 +260,7 @@ async def test_a_leaving_server_takes_nothing_that_it_can_not_answer(door: Door)
     await until(lambda: CLOSE in door.server.server_state.default_headers)
     refused = _request("/v1/events", EVENT, {"authorization": "Bearer nobody"})
     for behind in ("/v1/events", "/v1/events?x=1"):
-        async with _connected(door) as (reader, writer):
+        async with door.connected() as (reader, writer):
             writer.write(refused + _named(door, "unheard", behind))
             assert (await _read(reader))[0] == 401
             assert await reader.read() == b""
@@ -291,7 +281,7 @@ async def test_who_does_not_read_is_not_heard(door: Door) -> None:
     packet = _keyed(door, b"[" + b",".join([b"{}"] * 500) + b"]")
     sizes: list[int] = []
     watching = asyncio.create_task(_watch(door, sizes))
-    async with _connected(door) as (reader, writer):
+    async with door.connected() as (reader, writer):
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can
         with pytest.raises(ConnectionError):
             await _push(reader, writer, packet)
