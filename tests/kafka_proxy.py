@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a Kafka broker that can go dumb (a black hole) or away (a refused connection).
+"""A TCP proxy in front of a Kafka broker that can go dumb (a black hole), slow (it stores nothing) or away (a refused connection).
 
 Kafka's clients connect to the address that the broker advertises, so the proxy writes its own port into the answers: the protocol
 frames are length-prefixed, and a port is four bytes behind the host's name wherever it stands.
@@ -9,6 +9,8 @@ import struct
 from contextlib import suppress
 
 HOST = b"127.0.0.1"
+_PRODUCE = b"\x00\x00"
+"""What requests to store records begin with (https://kafka.apache.org/protocol#protocol_api_keys)."""
 
 
 class KafkaProxy:
@@ -20,6 +22,8 @@ class KafkaProxy:
         self._own_port = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._storing = asyncio.Event()
+        self._storing.set()
         self._links: set[asyncio.Task[None]] = set()
 
     @property
@@ -36,9 +40,14 @@ class KafkaProxy:
         """Become a black hole: connections stay, nothing passes either way."""
         self._flowing.clear()
 
+    def keep_back(self) -> None:
+        """Pass no records on, and everything else: a broker whose disk does not answer."""
+        self._storing.clear()
+
     def release(self) -> None:
         """Let everything pass again."""
         self._flowing.set()
+        self._storing.set()
 
     async def go_away(self) -> None:
         """Cut all connections and refuse new ones."""
@@ -80,6 +89,8 @@ class KafkaProxy:
             head = await reader.readexactly(4)
             frame = await reader.readexactly(int.from_bytes(head, "big"))
             await self._flowing.wait()
+            if not is_answer and frame.startswith(_PRODUCE):
+                await self._storing.wait()
             writer.write(head + (self._readdressed(frame) if is_answer else frame))
             await writer.drain()
 

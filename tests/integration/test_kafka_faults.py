@@ -77,6 +77,57 @@ async def test_a_black_hole_is_unavailable_in_time(log: EventLog, proxy: KafkaPr
     assert await log.is_healthy()
 
 
+async def test_a_slow_broker_is_waited_for(log: EventLog, proxy: KafkaProxy, topic: str) -> None:
+    """A broker that answers questions but stores nothing for longer than silence is allowed is waited for: the append succeeds."""
+    await log.ensure_topics({topic: 2})
+    await log.append(topic, [record("a", "before")])
+    proxy.keep_back()
+    appending = asyncio.ensure_future(log.append(topic, [record("a", "late")]))
+    _, waiting = await asyncio.wait({appending}, timeout=2.5)
+    assert waiting == {appending}
+    proxy.release()
+    async with asyncio.timeout(5):
+        await appending
+
+
+async def test_a_slow_broker_that_goes_away_is_unavailable_in_time(log: EventLog, proxy: KafkaProxy, topic: str) -> None:
+    """An append that waits for a slow broker fails within a second once it is silent altogether."""
+    await log.ensure_topics({topic: 2})
+    await log.append(topic, [record("a", "before")])
+    proxy.keep_back()
+    appending = asyncio.ensure_future(log.append(topic, [record("a", "late")]))
+    await asyncio.wait({appending}, timeout=2.5)
+    assert not appending.done()
+    await proxy.go_away()
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(LogUnavailable):
+        await appending
+    assert asyncio.get_running_loop().time() - begun < 1.0
+
+
+async def test_slowness_has_an_end(proxy: KafkaProxy, topic: str) -> None:
+    """A broker that answers but never stores is unavailable after the slow timeout, not before."""
+    settings = LogSettings(kind="kafka", bootstrap=proxy.bootstrap, slow_timeout=timedelta(seconds=2))
+    log = KafkaEventLog(settings, SystemClock())
+    await log.start()
+    try:
+        await log.ensure_topics({topic: 2})
+        proxy.keep_back()
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(LogUnavailable, match=r"within 2\.\d s"):
+            await log.append(topic, [record("a", "never")])
+        assert 2 <= asyncio.get_running_loop().time() - begun < 3
+    finally:
+        proxy.release()
+        await log.close()
+
+
+async def test_new_topics_can_be_written_at_once(log: EventLog, topic: str) -> None:
+    """When `ensure_topics` returns, every partition takes records within the time that ingest allows."""
+    await log.ensure_topics({topic: 32})
+    await asyncio.gather(*(log.append(topic, [record(f"c{number}", "first")]) for number in range(200)))
+
+
 async def test_a_broker_that_is_away_is_unavailable_in_time(log: EventLog, proxy: KafkaProxy, topic: str) -> None:
     """With connections cut and refused, appends fail within a second, and work again when the broker is back."""
     await log.ensure_topics({topic: 2})

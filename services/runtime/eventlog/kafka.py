@@ -13,6 +13,7 @@ from services.runtime.clock import Clock
 from services.runtime.eventlog.kafka_appender import KafkaAppender
 from services.runtime.eventlog.kafka_connections import Connections
 from services.runtime.eventlog.kafka_ends import Ends
+from services.runtime.eventlog.kafka_overdue import Patience
 from services.runtime.eventlog.kafka_reader import KafkaReader
 from services.runtime.eventlog.port import EventLogReader, OutgoingRecord, PartitionListener, TopicPartition
 from services.runtime.eventlog.records import place, weigh
@@ -40,7 +41,7 @@ class KafkaEventLog:
         self._clock = clock
         self._topic_settings = topic_settings or {}
         self._linger = settings.linger
-        self._ack_timeout = settings.ack_timeout
+        self._patience = patience_of(settings)
         self._ends = Ends(self._connections)
         self._appender: KafkaAppender | None = None
         self._names: dict[str, list[TopicPartition]] = {}
@@ -49,7 +50,7 @@ class KafkaEventLog:
     async def start(self) -> None:
         """Connect; raises `LogUnavailable`."""
         await self._ends.start()
-        appender = KafkaAppender(self._connections, self._linger, self._ack_timeout)
+        appender = KafkaAppender(self._connections, self._linger, self._patience, self._ends.is_reachable)
         try:
             await appender.start()
         except BaseException:
@@ -111,3 +112,9 @@ class KafkaEventLog:
                 await reader.close()
             await appender.close()
             await self._ends.close()
+
+
+def patience_of(settings: LogSettings) -> Patience:
+    """Return how long appends may wait; being slow is never allowed less time than being silent."""
+    silent = settings.ack_timeout.total_seconds()
+    return Patience(silent, max(silent, settings.slow_timeout.total_seconds()))

@@ -8,7 +8,7 @@ producer is idempotent, so it is the order in the log.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from services.contracts.errors import LogUnavailable
 from services.runtime.eventlog.kafka_connections import Connections
 from services.runtime.eventlog.kafka_errors import FOREIGN, unavailable
+from services.runtime.eventlog.kafka_overdue import Overdue, Patience
 from services.runtime.eventlog.kafka_producers import Producers, Session
 from services.runtime.eventlog.port import OutgoingRecord, TopicPartition
 
@@ -27,12 +28,12 @@ _BACKLOG_BYTES = 134_217_728
 class _Append:
     """One call of `append`: done when all its parts are. `weight` is what it holds of the backlog until then."""
 
-    __slots__ = ("done", "due_at", "left", "weight")
+    __slots__ = ("begun_at", "done", "left", "weight")
 
-    def __init__(self, parts: int, done: asyncio.Future[None], due_at: float, weight: int) -> None:
+    def __init__(self, parts: int, done: asyncio.Future[None], begun_at: float, weight: int) -> None:
         self.left = parts
         self.done = done
-        self.due_at = due_at
+        self.begun_at = begun_at
         self.weight = weight
 
     def part_stored(self) -> None:
@@ -84,48 +85,14 @@ class _Beat:
             self._next = None
 
 
-class _Overdue:
-    """Gives up appends that are due; one timer for all of them, since all have as long."""
-
-    def __init__(self, give_up: Callable[[_Append], None]) -> None:
-        self._give_up = give_up
-        self._watched: deque[_Append] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def watch(self, append: _Append) -> None:
-        """Give it up at its time, unless it is done by then."""
-        self._forget_done()
-        self._watched.append(append)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(append.due_at, self._look)
-
-    def stop(self) -> None:
-        """Watch no longer."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _forget_done(self) -> None:
-        while self._watched and self._watched[0].done.done():
-            self._watched.popleft()
-
-    def _look(self) -> None:
-        loop, self._timer = asyncio.get_running_loop(), None
-        while self._watched and (self._watched[0].done.done() or self._watched[0].due_at <= loop.time()):
-            append = self._watched.popleft()
-            if not append.done.done():
-                self._give_up(append)
-        if self._watched:
-            self._timer = loop.call_at(self._watched[0].due_at, self._look)
-
-
 class KafkaAppender:
-    """Turns many small concurrent appends into few large batches."""
+    """Turns many small concurrent appends into few large batches. `is_there` asks Kafka whether it is, in bounded time."""
 
-    def __init__(self, connections: Connections, linger: timedelta, ack_timeout: timedelta) -> None:
+    def __init__(self, connections: Connections, linger: timedelta, patience: Patience, is_there: Callable[[], Awaitable[bool]]) -> None:
         self._producers = Producers(connections)
         self._beat = _Beat(linger.total_seconds())
-        self._ack_timeout = ack_timeout.total_seconds()
-        self._overdue = _Overdue(self._give_up)
+        self._ack_timeout = patience.silent
+        self._overdue: Overdue[_Append] = Overdue(patience, lambda: self._producers.acknowledged_at, is_there, self._give_up)
         self._lanes: dict[TopicPartition, _Lane] = {}
         self._weight = 0
         self._closed = False
@@ -135,7 +102,7 @@ class KafkaAppender:
         await self._producers.current()
 
     def append(self, placed: Placed, weight: int) -> "asyncio.Future[None]":
-        """Return what is done once all is acknowledged, or fails with `LogUnavailable` after the acknowledgement timeout at the latest.
+        """Return what is done once all is acknowledged, or fails with `LogUnavailable` when the patience is over.
 
         Raises `LogUnavailable` where it can't even begin.
         """
@@ -144,7 +111,7 @@ class KafkaAppender:
         if self._weight + weight > _BACKLOG_BYTES:
             raise LogUnavailable(f"{self._weight} bytes already wait for Kafka's acknowledgement")
         loop = asyncio.get_running_loop()
-        append = _Append(len(placed), loop.create_future(), loop.time() + self._ack_timeout, weight)
+        append = _Append(len(placed), loop.create_future(), loop.time(), weight)
         self._weight += weight
         for partition, records in placed.items():
             self._enqueue(partition, _Share(append, records))
@@ -248,7 +215,8 @@ class KafkaAppender:
             self._forget(append)
 
     def _give_up(self, append: _Append) -> None:
-        append.fail(LogUnavailable(f"Kafka did not acknowledge within {self._ack_timeout} s"))
+        waited = asyncio.get_running_loop().time() - append.begun_at
+        append.fail(LogUnavailable(f"Kafka did not acknowledge within {waited:.1f} s"))
         self._forget(append)
         self._producers.suspect()
 

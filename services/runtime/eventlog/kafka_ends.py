@@ -27,6 +27,7 @@ class Ends:
         self._lookup: Any = None
         self._admin: Any = None
         self._counts: dict[str, int] = {}
+        self._counting = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect; raises `LogUnavailable`."""
@@ -60,7 +61,9 @@ class Ends:
     async def count(self, topic: str) -> int:
         """Return a topic's number of partitions, remembered once known; raises `Fatal` where there is no such topic."""
         if topic not in self._counts:
-            self._counts.update(await self.counts())
+            async with self._counting:  # whoever comes first asks, for all who wait: there may be many at a start
+                if topic not in self._counts:
+                    self._counts.update(await self.counts())
         if (count := self._counts.get(topic)) is None:
             raise Fatal(f"there is no topic {topic!r} on {self._connections.bootstrap}: `povod topics apply` creates ours")
         return count
@@ -71,7 +74,7 @@ class Ends:
         return {topic["topic"]: len(topic["partitions"]) for topic in topics}
 
     async def create(self, topics: Mapping[str, int], settings: Mapping[str, Mapping[str, str]]) -> None:
-        """Create topics, with the cluster's default replication; existing ones are left alone. Returns when all have leaders."""
+        """Create topics, with the cluster's default replication; existing ones are left alone. Returns when all can be written."""
         wanted = [NewTopic(name, count, -1, {}, dict(settings.get(name, {}))) for name, count in topics.items()]
         answer = await within(_CREATE, self._open(self._admin).create_topics(wanted, timeout_ms=10_000), "creating topics")
         for name, code, *_ in answer.topic_errors:
@@ -94,13 +97,21 @@ class Ends:
                 described = await self._admin.describe_topics()
             except FOREIGN:
                 described = []
-            ready = {t["topic"] for t in described if t["partitions"] and all(p["leader"] >= 0 for p in t["partitions"])}
-            if ready >= topics.keys():
-                return
+            ready = {
+                t["topic"]: len(t["partitions"]) for t in described if t["partitions"] and all(p["leader"] >= 0 for p in t["partitions"])
+            }
+            if ready.keys() >= topics.keys():
+                break
             await asyncio.sleep(0.05)
+        # A leader is named before it knows that it is one, and refuses records until then: it is asked for something only a leader answers.
+        await self._lookup.end_offsets([foreign(TopicPartition(name, number)) for name in topics for number in range(ready[name])])
 
     @staticmethod
     def _open(client: Any) -> Any:
         if client is None:
             raise LogUnavailable("the event log is not open")
         return client
+
+
+def _has_leaders(partitions: Sequence[Mapping[str, int]]) -> bool:
+    return bool(partitions) and all(partition["leader"] >= 0 for partition in partitions)

@@ -46,7 +46,8 @@ class LogSettings(Section):
         timedelta(milliseconds=5),
         description="how long an append to Kafka waits for company in its batch; the embedded log never waits",
     )
-    ack_timeout: Duration = Field(timedelta(milliseconds=900), description="longest wait for the log's acknowledgement")
+    ack_timeout: Duration = Field(timedelta(milliseconds=900), description="longest wait for the log's acknowledgement while it is silent")
+    slow_timeout: Duration = Field(timedelta(seconds=5), description="longest wait for it of a Kafka that answers otherwise")
     fetch_wait: Duration = Field(
         timedelta(milliseconds=100), description="how long Kafka waits for records before it answers with none; timers are as late"
     )
