@@ -25,12 +25,13 @@ class ClientGoneError(Exception):
 
 
 class Body:
-    """One request's body; `held` bytes of it are counted as in flight until `release`."""
+    """One request's body; `held` bytes of it are counted as in flight until `release`. `packed` is what was read of it, as it came."""
 
     def __init__(self, limit: int, in_flight: InFlight) -> None:
         self._limit = limit
         self._in_flight = in_flight
         self._held = 0
+        self.packed = b""
 
     async def read(self, receive: Receive, headers: Mapping[bytes, bytes], within: timedelta) -> bytes:
         """Return the body, unpacked.
@@ -44,6 +45,7 @@ class Body:
         else:
             packed = first.get("body", b"")
             self._hold(len(packed), len(packed))
+        self.packed = packed
         return self._unpack(packed, headers.get(b"content-encoding", b""))
 
     def unpack(self, packed: bytes, headers: Mapping[bytes, bytes]) -> bytes:

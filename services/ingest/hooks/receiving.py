@@ -1,6 +1,6 @@
 """The routes of hooks: checked, stored, and only then answered 200. A replay is stored again and means nothing new to dispatch."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -39,7 +39,10 @@ class Hooks:
         body = Body(self._parts.settings.max_body, self._in_flight)
         try:
             content = await body.read(request.receive, dict(request.scope["headers"]), _BODY_DEADLINE)
-            await self._store(name, hook, request, content)
+            now = self._parts.clock.now()
+            if not any(is_signed(hook, request.headers, signed, now) for signed in (body.packed, content)):
+                raise self._forged(name)
+            await self._store(name, now, request, content)
         except ClientGoneError as error:
             raise RequestRefused("bad_request", "the request ended too early") from error
         finally:
@@ -53,13 +56,10 @@ class Hooks:
             raise self._forged(name)
         return PlainTextResponse(challenge, headers={"x-content-type-options": "nosniff", "cache-control": "no-store"})
 
-    async def _store(self, name: str, hook: HookSettings, request: Request, body: bytes) -> None:
-        now = self._parts.clock.now()
-        if not is_signed(hook, request.headers, body, now):
-            raise self._forged(name)
+    async def _store(self, name: str, now: datetime, request: Request, body: bytes) -> None:
         kind = request.headers.get("content-type", "")[:_LONGEST_TYPE].encode("latin-1", "replace")
         headers = (("hook", name.encode()), ("content-type", kind), ("received-at", now.isoformat().encode()))
-        key = message_id_in(body, hook.message_id).encode("utf-8", "replace")
+        key = message_id_in(body, self._hook(name).message_id).encode("utf-8", "replace")
         try:
             await self._parts.log.append(RECEIPTS, [OutgoingRecord(key, body, headers)])
         except PovodError as error:

@@ -1,5 +1,6 @@
 """Providers' callbacks over a real socket: checked, stored, answered."""
 
+import gzip
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from hmac import digest
@@ -13,6 +14,7 @@ from tests.integration.ingest.door import Door, open_door
 
 SECRET = "a secret for tests"
 BODY = b'{"id":"sms-7",  "status":"delivered"}'
+PACKED = gzip.compress(BODY, mtime=0)
 SIGNED = {"x-signature": digest(SECRET.encode(), BODY, sha256).hex(), "content-type": "application/json"}
 HOOKS = {
     "gate": HookSettings.model_validate({"scheme": "hmac-sha256", "secret": SECRET, "message_id": "/id"}),
@@ -40,6 +42,15 @@ async def test_a_callback_is_stored_as_it_came(door: Door) -> None:
         "received-at": door.clock.now().isoformat().encode(),
     }
     assert door.metrics.value("povod_ingest_hooks_total", hook="gate", result="stored") == 1
+
+
+@pytest.mark.parametrize("signed", [PACKED, BODY])
+async def test_a_packed_callback_may_be_signed_either_way(door: Door, signed: bytes) -> None:
+    """Some sign what they send, some what they pack: either shows who it is from, and it is stored unpacked; anything else is forged."""
+    headers = {"x-signature": digest(SECRET.encode(), signed, sha256).hex(), "content-encoding": "gzip"}
+    assert (await door.client.post("/hooks/gate", content=PACKED, headers=headers)).status_code == 200
+    assert (await door.client.post("/hooks/gate", content=gzip.compress(BODY + b" "), headers=headers)).status_code == 401
+    assert [(record.key, record.value) for record in await door.records("povod.receipts")] == [(b"sms-7", BODY)]
 
 
 async def test_a_hook_without_ids_has_no_key(door: Door) -> None:
