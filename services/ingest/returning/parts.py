@@ -81,6 +81,7 @@ def page_router(tag: str, path: str, ask: Handler, act: Handler) -> APIRouter:
     router = APIRouter(tags=[tag])
     for method, handler in (("GET", ask), ("POST", act)):
         router.add_api_route(path, handler, methods=[method], response_class=HTMLResponse, responses=RESPONSES)
+    router.add_api_route(path, ask, methods=["HEAD"], include_in_schema=False)  # programs that check links ask so (RFC 9110, 9.1)
     return router
 
 

@@ -179,8 +179,10 @@ async def test_a_token_opens_its_own_page_only(door: Door, page: str, of: str) -
 
 @pytest.mark.parametrize("page", ["p", "s", "d"])
 async def test_get_changes_nothing(door: Door, page: str) -> None:
-    """However often a scanner opens a page, with whatever behind it, neither ledger nor log nor outbox change."""
+    """However often a scanner opens a page or asks for its head, with whatever behind it, neither ledger nor log nor outbox change."""
     path = path_of(door, page, claims(door)[page])
     for query in ("", "?score=9", "?lang=en", "?channel=email&frequency=less&nothing=1", "?comment=x&score=11"):
         assert (await door.client.get(path + query, headers=SCANNER)).status_code == 200
+        head = await door.client.head(path + query, headers=SCANNER)
+        assert (head.status_code, head.content) == (200, b"")
     assert (await states(door), await door.events(), door.wakes) == ({}, [], [])

@@ -138,4 +138,4 @@ async def test_who_hangs_up_has_asked_all_the_same(door: Door) -> None:
 async def test_other_methods_are_405(door: Door) -> None:
     """Only asking and doing; the answer says so."""
     answer: httpx.Response = await door.client.delete(_link(door))
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
