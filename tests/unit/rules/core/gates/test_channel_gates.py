@@ -1,4 +1,4 @@
-"""Gates that look at a channel: consent, suppression, address, quiet hours, gap."""
+"""Gates before a message: expiry, stage and exit, then for a channel consent, suppression, address, quiet hours, gap."""
 
 from datetime import datetime, time, timedelta
 
@@ -7,16 +7,29 @@ import pytest
 from services.contracts.decisions import Reason
 from services.contracts.ids import Channel, EnrolmentId, EventId, JourneyName, MessageId
 from services.contracts.messages import Kind
-from services.rules.core.document import Consent, CustomerDocument, Enrolment, Slot, Suppression
+from services.rules.core.document import Consent, CustomerDocument, Enrolment, SeenExit, Slot, Suppression
 from services.rules.core.gates.consent import consent, suppression
 from services.rules.core.gates.gap import gap
 from services.rules.core.gates.quiet_hours import quiet_hours
 from services.rules.core.gates.reachable import reachable, recipient_of
-from services.rules.core.gates.standing import expired, stage
+from services.rules.core.gates.standing import expired, not_exited, stage
 from services.rules.core.inputs import TimerInput
 from services.rules.core.ruleset import ConsentMode, Policy, QuietHours, SendStep
 from services.rules.core.turn import Candidate, Turn
-from tests.builders import DAY, EMAIL, HOUR, NOON, SMS, make_document, make_journey, make_lifecycle, make_policy, make_ruleset, send
+from tests.builders import (
+    DAY,
+    EMAIL,
+    HOUR,
+    NOON,
+    SMS,
+    exit_on,
+    make_document,
+    make_journey,
+    make_lifecycle,
+    make_policy,
+    make_ruleset,
+    send,
+)
 
 NOBODY = make_document(subscribed=())
 
@@ -180,3 +193,12 @@ def test_stages_are_asked_again_before_a_message() -> None:
     assert stage(inside, candidate_of(inside)).reason is None
     answer = stage(outside, candidate_of(outside))
     assert (answer.reason, answer.seen) == (Reason.STAGE, {"stage": "dormant", "open_to": ["active"]})
+
+
+@pytest.mark.parametrize(("seen_at", "reason"), [(NOON - HOUR, None), (NOON, None), (NOON + HOUR, Reason.EXITED)])
+def test_an_exit_seen_since_the_trigger_stops_a_message(seen_at: datetime, reason: Reason | None) -> None:
+    """Only an exit that happened after the trigger does; the ledger shows when it happened."""
+    rules = make_ruleset(make_journey(exit_on=(exit_on(),)))
+    turn = Turn(make_document(exits={JourneyName("cart"): (SeenExit(seen_at, 0),)}), TimerInput(NOON + DAY), rules, NOON + DAY)
+    answer = not_exited(turn, candidate_of(turn))
+    assert (answer.reason, answer.seen) == (reason, {"exit_at": seen_at.isoformat()} if reason else {})
