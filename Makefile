@@ -68,7 +68,8 @@ check-architecture:
 
 # pip is told exact versions for the build backend too, so it needs no isolated (and unpinned) build environment.
 $(STAMP): pyproject.toml constraints-dev.txt
-	@test -n "$(PYTHON)" || { echo "Povod needs Python 3.11 or newer with its venv module: install it (Debian: apt-get install python3 python3-venv)" \
+	@"$(PYTHON)" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
+		echo "Povod needs Python 3.11 or newer with its venv module: install it (Debian: apt-get install python3 python3-venv)" \
 		"or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; a minute or two) ..."

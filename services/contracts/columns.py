@@ -14,6 +14,8 @@ from services.contracts.errors import InvalidEvent, InvalidMap
 
 _EXACT = 2.0**53
 """Whole numbers from here on are not exact as floats, and soon too long for 64 bits."""
+_SHOWN = 100
+"""Characters of a wrong value that a message repeats."""
 _SEPARATOR = "\x1f"
 """Between the values of a row where they are looked at as one text."""
 
@@ -160,12 +162,17 @@ def _time_parser(column: TimeColumn, name: str) -> Callable[[str], datetime]:
         try:
             moment = datetime.strptime(value, column.format) if column.format else datetime.fromisoformat(value)  # noqa: DTZ007 - zone follows
         except (ValueError, OverflowError) as error:
-            raise InvalidEvent(str(error), code="invalid_time", pointer="/time") from error
+            raise InvalidEvent(_no_time(value, column), code="invalid_time", pointer="/time") from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=local)
         return moment if moment.tzinfo is UTC else as_utc(moment)
 
     return parse
+
+
+def _no_time(value: str, column: TimeColumn) -> str:
+    wanted = f"time of the form {column.format}" if column.format else "ISO 8601 time; name the column's form in the map (format:)"
+    return f"{column.column}: {value[:_SHOWN]!r} is no {wanted}"
 
 
 def _refuse(message: str, code: str, pointer: str) -> NoReturn:

@@ -29,6 +29,8 @@ from services.ingest.whole import WholeRequests
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _POSTS_ONLY = refusal(RequestRefused("method_not_allowed", "events are posted here"))._replace(headers=((b"allow", b"OPTIONS, POST"),))
+_SHOWN = 100
+"""Characters of a wrong path that are repeated to whoever asked for it."""
 _log = structlog.get_logger()
 
 
@@ -93,6 +95,8 @@ def create_app(parts: IngestParts, *, body_deadline: timedelta = BODY_DEADLINE) 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
+    if status == HTTPStatus.NOT_FOUND:
+        detail = f"there is nothing at {request.url.path[:_SHOWN]}: post events to /v1/events, look at them at /debug"
     response = refusal_response(RequestRefused(_CODES.get(status, "bad_request"), detail))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         response.headers["allow"] = ", ".join(sorted(_allowed(request)))  # RFC 9110, 15.5.6

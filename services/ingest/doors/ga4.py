@@ -29,6 +29,8 @@ DEBUG_PATH = "/debug/mp/collect"
 _BOOKKEEPING = frozenset({"engagement_time_msec", "debug_mode"})
 _IDENTIFIED = "customer.identified"
 _LOGIN = "login"
+_THEIRS = {".type": ".name", ".time": ".timestamp_micros"}
+"""Where an event says what we call so."""
 _NOTHING = Answer(204, JSON, b"")
 _encoder = msgspec.json.Encoder()
 
@@ -166,7 +168,8 @@ def _messages(path: str, item: Item, reception: Reception) -> Iterator[Validatio
     except InvalidEvent as error:
         code = "VALUE_REQUIRED" if error.code.startswith("missing_") else "VALUE_INVALID"
         pointer = (error.pointer or "").replace("/", ".")
-        yield ValidationMessage(field_path=f"{path}{pointer}", description=f"{error.code}: {error.message}", validation_code=code)
+        place = f"{path}{_THEIRS.get(pointer, pointer)}"
+        yield ValidationMessage(field_path=place, description=f"{error.code}: {error.message}", validation_code=code)
     else:
         for warning in warnings:
             yield ValidationMessage(field_path=path, description=warning, validation_code="VALUE_INVALID")

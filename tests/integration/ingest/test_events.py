@@ -242,8 +242,10 @@ async def test_other_methods_are_405(door: Door, method: str) -> None:
 
 
 async def test_other_paths_are_404(door: Door) -> None:
-    """An unknown path is answered as every error is."""
-    assert _error(await door.client.get("/v2/events")) == (404, "not_found")
+    """An unknown path is answered as every error is, and says where to go."""
+    answer = await door.client.get("/v2/events")
+    assert _error(answer) == (404, "not_found")
+    assert answer.json()["message"] == "there is nothing at /v2/events: post events to /v1/events, look at them at /debug"
 
 
 async def test_metrics_and_openapi_are_served(door: Door) -> None:

@@ -103,7 +103,7 @@ def test_a_dry_run_reports_and_keeps_nothing(shop: Path, tmp_path: Path) -> None
     said = call(tmp_path / "data", shop, "--map", tmp_path / "map.yaml", "--dry-run").stdout.splitlines()
     assert said[0].startswith("shop.csv.gz: 4 rows: 2 would be accepted, 0 doubled in the file, 2 would be rejected (")
     assert said[1:] == [
-        "  invalid_time: 1, the first at shop.csv.gz:3:2: Invalid isoformat string: 'soon'",
+        "  invalid_time: 1, the first at shop.csv.gz:3:2: at: 'soon' is no ISO 8601 time; name the column's form in the map (format:)",
         "  missing_customer: 1, the first at shop.csv.gz:4:1: an event needs a customer: your own id of the person, or an anonymous one",
         "  2 times lay before the last 30 days or ahead of now, and are moved; --historical keeps old ones",
     ]

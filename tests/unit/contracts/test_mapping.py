@@ -96,7 +96,7 @@ def test_data_numbers_constants_and_source(tmp_path: Path) -> None:
     ("row", "problem"),
     [
         ("ann,2024-03-01", "2 fields, the header has 3"),
-        ("ann,yesterday,b", "Invalid isoformat string: 'yesterday'"),
+        ("ann,yesterday,b", "at: 'yesterday' is no ISO 8601 time; name the column's form in the map (format:)"),
         (",2024-03-01,b", "a customer id has 1 to 255 characters, this one 0"),
         (f"{'x' * 256},2024-03-01,b", "a customer id has 1 to 255 characters, this one 256"),
         ("ann,2024-03-01,", "the event's type is empty"),

@@ -109,8 +109,8 @@ def test_debugging() -> None:
     messages = json.loads(DEBUG.accept(request, nothing).body)["validationMessages"]
     assert [(message["fieldPath"], message["validationCode"]) for message in messages] == [
         ("events[1]", "VALUE_INVALID"),
-        ("events[2].type", "VALUE_REQUIRED"),
-        ("events[3].time", "VALUE_INVALID"),
+        ("events[2].name", "VALUE_REQUIRED"),
+        ("events[3].timestamp_micros", "VALUE_INVALID"),
     ]
     assert messages[1]["description"].startswith("missing_type: ")
     assert json.loads(DEBUG.accept(_request(PURCHASE), nothing).body) == {"validationMessages": []}
