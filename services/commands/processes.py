@@ -185,6 +185,7 @@ async def run_serve(settings: Settings) -> None:
             *receiving,
             *health_services(chassis, health),
         ]
+        await watcher.look()  # before rules ask for a rule set, and say that there is none
         _say_where(settings, server, "serve", data=str(settings.data.absolute()))
         await run_services(services, stop=stop, health=health)
 
