@@ -1,7 +1,8 @@
 """Which appends to Kafka have waited too long: as long as it may be silent, or, while it answers, as long as it may be slow.
 
 A Kafka that is gone and one that is busy look alike to an append that waits. So once one has waited for a while, Kafka is asked
-something else, on another connection: as long as that or any acknowledgement comes back, it is only slow.
+something else, on another connection: as long as that or any acknowledgement comes back, it is only slow. Time in which this process
+did not get to listen, on a machine with too much to do, is nobody's silence.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class Overdue(Generic[WaitingT]):
         self._give_up = give_up
         self._watched: deque[WaitingT] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._answered_at = float("-inf")
+        self._heard_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
     def watch(self, waiting: WaitingT) -> None:
@@ -75,7 +76,9 @@ class Overdue(Generic[WaitingT]):
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        silence = now - max(self._answered_at, self._acknowledged_at())
+        self._heard_at = max(self._heard_at, self._acknowledged_at())
+        self._excuse(now)
+        silence = now - self._heard_at
         longest = self._patience.silent if silence >= self._patience.silent else self._patience.slow
         self._drop(now - longest)
         self._timer = None
@@ -84,6 +87,13 @@ class Overdue(Generic[WaitingT]):
             if asks_at <= now and silence >= self._patience.silent * _ASK_AFTER:
                 self._ask()
             self._timer = loop.call_at(max(asks_at, now + _TICK), self._look)
+
+    def _excuse(self, now: float) -> None:
+        """Take a look that comes late for deafness: what was said meanwhile is still to be read."""
+        late = now - self._timer.when() if self._timer is not None else 0.0
+        if late > _TICK:
+            begun_at = self._watched[0].begun_at if self._watched else now
+            self._heard_at = min(now, max(self._heard_at, begun_at) + late)
 
     def _drop(self, latest: float) -> None:
         """Give up what began then or earlier."""
@@ -98,4 +108,4 @@ class Overdue(Generic[WaitingT]):
 
     async def _note_answer(self) -> None:
         if await self._is_there():
-            self._answered_at = asyncio.get_running_loop().time()
+            self._heard_at = asyncio.get_running_loop().time()

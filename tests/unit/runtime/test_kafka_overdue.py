@@ -1,6 +1,7 @@
 """How long an append waits for Kafka's acknowledgement."""
 
 import asyncio
+import time
 
 from services.runtime.eventlog.kafka_overdue import Overdue, Patience
 
@@ -34,9 +35,10 @@ def _overdue(kafka: _Kafka) -> Overdue[_Append]:
     return Overdue(PATIENCE, kafka.acknowledged_at, kafka.is_there, lambda append: append.done.set_result(None))
 
 
-async def _given_up_after(overdue: Overdue[_Append]) -> float:
-    append = _Append()
-    overdue.watch(append)
+async def _given_up_after(overdue: Overdue[_Append], append: _Append | None = None) -> float:
+    if append is None:
+        append = _Append()
+        overdue.watch(append)
     await append.done
     overdue.stop()
     return asyncio.get_running_loop().time() - append.begun_at
@@ -52,6 +54,19 @@ async def test_silence_ends_soon() -> None:
 async def test_slowness_ends_later() -> None:
     """While Kafka answers questions an append is given up only after the longest wait."""
     assert 0.9 <= await _given_up_after(_overdue(_Kafka(answers=True))) < 1.3
+
+
+async def test_a_process_that_did_not_run_calls_nobody_silent() -> None:
+    """An acknowledgement that lies unread, since the process got no time, is not missed by the timer that fires before it is read."""
+    overdue = _overdue(_Kafka(answers=False))
+    append = _Append()
+    overdue.watch(append)
+    asyncio.get_running_loop().call_later(0.1, time.sleep, 0.4)
+    while asyncio.get_running_loop().time() < append.begun_at + 0.45:  # noqa: ASYNC110 - time itself is waited for
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)
+    assert not append.done.done()
+    assert 0.5 < await _given_up_after(overdue, append) < 1.0
 
 
 async def test_who_is_served_in_time_asks_nothing() -> None:
