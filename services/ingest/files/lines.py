@@ -1,12 +1,13 @@
 """Rows of a file, one at a time: memory holds a line, whatever the file's size. Their items are as a request's would be."""
 
 import csv
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from json import JSONDecodeError
 from typing import IO, Any, AnyStr, BinaryIO, Generic, NamedTuple, Protocol, TextIO
 
 from services.contracts.columns import Columns, EventMap
-from services.contracts.errors import InvalidEvent
+from services.contracts.errors import InvalidEvent, InvalidMap
 from services.contracts.incoming import MAX_KEY, Incoming, Item, Unreadable
 
 NUL_CHARACTER = "\x00"
@@ -59,13 +60,55 @@ class BoundedLines(Generic[AnyStr]):
         raise InvalidEvent(f"a line has at most {LONGEST_LINE:,} characters", code="line_too_long", pointer="")
 
 
+class ReturnedLines:
+    """A file's lines for a reader of rows that may have taken too many: those behind a row's first one can be given back."""
+
+    def __init__(self, lines: BoundedLines[str]) -> None:
+        self._lines = lines
+        self._returned: deque[str | InvalidEvent] = deque()
+        self._taken: list[str | InvalidEvent] = []
+        self.number = 0
+
+    def __iter__(self) -> "ReturnedLines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else self._read()
+        self.number += 1
+        self._taken.append(line)
+        if isinstance(line, InvalidEvent):
+            raise line
+        return line
+
+    def begin_row(self) -> None:
+        """Take what comes as another row's."""
+        self._taken = []
+
+    def end_row_early(self) -> tuple[str | InvalidEvent, int]:
+        """Return the row's first line, or why that can't be read, and how many lines behind it were given back."""
+        first, *rest = self._taken
+        self._returned.extendleft(reversed(rest))
+        self.number -= len(rest)
+        self._taken = [first]
+        return first, len(rest)
+
+    def _read(self) -> str | InvalidEvent:
+        try:
+            return next(self._lines)
+        except InvalidEvent as error:
+            return error
+
+
 class CsvLines:
-    """Rows of a CSV under its header, through a map. Raises `InvalidMap` at once where they do not fit."""
+    """Rows of a CSV under its header, through a map. Raises `InvalidMap` at once where they do not fit.
+
+    A row that can't be read costs one line: a quote that nobody closes would else swallow the rows behind it, as text of its own.
+    """
 
     def __init__(self, file: TextIO, event_map: EventMap, name: str) -> None:
-        self._lines = BoundedLines(file)
-        self._reader = csv.reader(self._lines)
-        self._header = next(self._reader, [])
+        self._lines = ReturnedLines(BoundedLines(file))
+        self._reader = csv.reader(self._lines, strict=True)
+        self._header = self._read_header(name)
         self._columns = Columns(event_map, self._header, name)
         self._has_clean_names = all(len(column) <= MAX_KEY and NUL_CHARACTER not in column for column in self._header)
         self._source = None if event_map.source == EventMap.__struct_defaults__[-1] else event_map.source
@@ -73,15 +116,27 @@ class CsvLines:
     def __iter__(self) -> Iterator[Line]:
         """Read on; empty rows are none."""
         while True:
+            self._lines.begin_row()
             try:
                 if row := next(self._reader):
                     yield Line(self._lines.number, [self._item(row)], row)
             except StopIteration:
                 return
-            except csv.Error as error:
-                yield _unreadable(self._lines.number, InvalidEvent(str(error), code="invalid_row", pointer=""), "")
-            except InvalidEvent as error:
-                yield _unreadable(self._lines.number, error, "")
+            except (csv.Error, InvalidEvent) as error:
+                yield self._broken(error)
+
+    def _read_header(self, name: str) -> list[str]:
+        try:
+            return next(self._reader, [])
+        except (csv.Error, InvalidEvent) as error:
+            raise InvalidMap(f"{name}: the line with the columns' names can't be read: {error}", code="no_header") from error
+
+    def _broken(self, error: csv.Error | InvalidEvent) -> Line:
+        first, behind = self._lines.end_row_early()
+        if isinstance(first, InvalidEvent):
+            return _unreadable(self._lines.number, first, "")
+        why = f"a quote is opened and not closed ({error})" if behind else str(error)
+        return _unreadable(self._lines.number, InvalidEvent(why, code="invalid_row", pointer=""), _shown(first.rstrip("\r\n")))
 
     def column_of(self, line: Line, pointer: str) -> int:  # noqa: ARG002 - a column is one in every line
         """Return the number of the column that the field comes from."""
@@ -136,8 +191,12 @@ class JsonLines:
 
 def _named(header: Sequence[str], row: Sequence[str]) -> Any:
     """Return a row by the names of its columns, or as it is where they do not fit; bytes that are no text become U+FFFD."""
-    shown = [value.encode("utf-8", "replace").decode() for value in row]
+    shown = [_shown(value) for value in row]
     return dict(zip(header, shown, strict=True)) if len(header) == len(row) else shown
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _unreadable(number: int, error: InvalidEvent, original: Any) -> Line:

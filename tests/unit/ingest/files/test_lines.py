@@ -99,12 +99,35 @@ def test_an_overlong_line_costs_itself_only() -> None:
     assert problems(json_lines(long + b"\n{\n")) == [(1, 1, "line_too_long"), (2, 2, "invalid_json")]
 
 
-def test_an_open_quote_is_bounded() -> None:
-    """A quote that is never closed ends at the field limit instead of swallowing the file."""
-    rows = b"ann,2026-03-01,buy,1\n" * 10_000
-    content = b'"ann,2026-03-01,buy,1\n' + rows
-    assert [code for _, _, code in problems(csv_lines(content))][:1] == ["invalid_row"]
-    assert len(list(csv_lines(content))) > 3_000
+@pytest.mark.parametrize("behind", [1, 3_000, 10_000])
+def test_an_open_quote_costs_its_own_line(behind: int) -> None:
+    """A quote that is never closed takes none of the rows behind it along, few or many; its line is kept as it stood there."""
+    opened = b'ann,2026-03-01,buy,"1\n'
+    lines = list(csv_lines(opened + b"bob,2026-03-01,buy,1\n" * behind))
+    (item,) = lines[0].items
+    assert isinstance(item, Unreadable)
+    assert (item.error.code, item.original, lines[0].number) == ("invalid_row", 'ann,2026-03-01,buy,"1', 2)
+    assert "not closed" in item.error.message
+    assert [line.number for line in lines[1:]] == list(range(3, 3 + behind))
+    assert all(isinstance(item, Incoming) for line in lines[1:] for item in line.items)
+
+
+def test_an_open_quote_before_what_else_is_wrong() -> None:
+    """Two open quotes make no row of what is between them; an overlong line behind one is named as itself."""
+    opened, good = b'ann,2026-03-01,buy,"1\n', b"bob,2026-03-01,buy,1\n"
+    assert problems(csv_lines(opened + opened + good)) == [(2, 1, "invalid_row"), (3, 1, "invalid_row")]
+    overlong = b"x" * (lines_module.LONGEST_LINE + 5) + b"\n"
+    lines = list(csv_lines(opened + good + overlong + good))
+    found = [item.error.code if isinstance(item, Unreadable) else item.customer for line in lines for item in line.items]
+    assert found == ["invalid_row", "bob", "line_too_long", "bob"]
+    assert [line.number for line in lines] == [2, 3, 4, 5]
+
+
+def test_names_of_columns_that_cannot_be_read() -> None:
+    """A header with an open quote is no row's fault."""
+    file = io.StringIO('user,at,"what,total\n' + "ann,2026-03-01,buy,1\n" * 10_000)
+    with pytest.raises(InvalidMap, match="the line with the columns' names can't be read"):
+        CsvLines(file, parse_map(MAP), "shop.csv")
 
 
 @pytest.mark.parametrize(
