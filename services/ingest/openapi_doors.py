@@ -50,6 +50,7 @@ _BELOW: Mapping[str, Sequence[tuple[HTTPMethod, str]]] = {
         (HTTPMethod.POST, "{customer}/suppress"),
         (HTTPMethod.POST, "{customer}/unsuppress"),
         (HTTPMethod.PUT, "{customer}/devices"),
+        (HTTPMethod.DELETE, "{customer}/devices/{token}"),
     ),
 }
 """What stands below a prefix; one that is not here is taken for one parameter, by GET."""

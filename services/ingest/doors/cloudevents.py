@@ -17,7 +17,7 @@ from services.contracts.hygiene import pointer_of
 from services.contracts.incoming import Item, Unreadable, read_json
 from services.ingest.doors.events import EventsAnswer
 from services.ingest.doors.fields import object_of, stated
-from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.judge import Judged
 from services.ingest.refusals import RequestRefused, body_of
 
@@ -32,7 +32,7 @@ _LABELS_OF_NOTHING = frozenset({"", "text/plain", "application/x-www-form-urlenc
 _encoder = msgspec.json.Encoder()
 
 
-class CloudEventsDoor:
+class CloudEventsDoor(Door):
     """Events in CNCF's neutral shape."""
 
     name = "cloudevents"
@@ -58,10 +58,6 @@ class CloudEventsDoor:
             return Answer(400, JSON, _encoder.encode(body_of(RequestRefused(why.code or "bad_request", why.message or ""))))
         answer = EventsAnswer(accepted=accepted, duplicates=duplicates, rejected=rejected, results=judged.results)
         return Answer(200, JSON, _encoder.encode(answer))
-
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere: 415 for an unknown media type and 429 with `Retry-After`, as the webhook specification wants them."""
-        return None
 
 
 def media_type_of(headers: Mapping[bytes, bytes]) -> str:

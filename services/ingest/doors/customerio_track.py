@@ -23,7 +23,7 @@ from services.contracts.event_times import MAX_AGE
 from services.contracts.incoming import Item, read_json
 from services.ingest.doors.customerio_operations import items_of
 from services.ingest.doors.fields import object_of, text_of
-from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.judge import Judged, Result
 from services.ingest.refusals import RequestRefused, body_of, status_of
 
@@ -61,7 +61,7 @@ class TrackAnswer(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[BatchError]
 
 
-class CustomerioTrackDoor:
+class CustomerioTrackDoor(Door):
     """All paths of the Track API."""
 
     name = "customerio_track"

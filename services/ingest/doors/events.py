@@ -3,7 +3,7 @@
 import msgspec
 
 from services.contracts.incoming import read_items
-from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.judge import Judged, Result
 from services.ingest.refusals import RequestRefused
 
@@ -20,7 +20,7 @@ class EventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     results: list[Result]
 
 
-class EventsDoor:
+class EventsDoor(Door):
     """Povod's own shape."""
 
     name = "events"
@@ -38,7 +38,3 @@ class EventsDoor:
         accepted, duplicates, rejected = judged.counts
         answer = EventsAnswer(accepted=accepted, duplicates=duplicates, rejected=rejected, results=judged.results)
         return Answer(200, JSON, _encoder.encode(answer))
-
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere."""
-        return None

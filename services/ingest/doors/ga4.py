@@ -20,9 +20,8 @@ from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import Item, Unreadable, read_json
 from services.contracts.normalise import Reception, normalise
 from services.ingest.doors.fields import object_of, stated
-from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.judge import Judged
-from services.ingest.refusals import RequestRefused
 
 COLLECT_PATH = "/mp/collect"
 DEBUG_PATH = "/debug/mp/collect"
@@ -49,7 +48,7 @@ class DebugAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     validation_messages: list[ValidationMessage]
 
 
-class Ga4Door:
+class Ga4Door(Door):
     """`/mp/collect`."""
 
     name = "ga4"
@@ -63,12 +62,8 @@ class Ga4Door:
         """Answer 204 with nothing, as Google does: what was rejected stands in the dead letters, and at the debug endpoint."""
         return _NOTHING
 
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere."""
-        return None
 
-
-class Ga4DebugDoor:
+class Ga4DebugDoor(Door):
     """`/debug/mp/collect`: takes nothing in."""
 
     name = "ga4_debug"
@@ -85,10 +80,6 @@ class Ga4DebugDoor:
         reception = Reception("debug", trusted=True, received_at=posted.received_at, new_id=lambda: "debug")
         found = [message for path, item in _items(posted) for message in _messages(path, item, reception)]
         return Answer(200, JSON, _encoder.encode(DebugAnswer(validation_messages=found)))
-
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere."""
-        return None
 
 
 def _items(posted: Posted) -> Iterator[tuple[str, Item]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import read_json
-from services.ingest.doors.port import Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.doors.segment import KINDS, SegmentDoor
 from services.ingest.judge import Judged
 from services.ingest.refusals import RequestRefused
@@ -27,7 +27,7 @@ _DEEPEST = 8
 """Levels of nesting that the dots of a parameter's name can make."""
 
 
-class PixelDoor:
+class PixelDoor(Door):
     """Takes one message a picture, and reads it as `segment` does."""
 
     name = "pixel"

@@ -53,7 +53,7 @@ KeyPlace = Literal["head", "either", "body"]
 
 
 class Door(Protocol):
-    """One kind of client. `name` labels its metrics."""
+    """One kind of client. `name` labels its metrics. Doors inherit it: most refuse as everywhere."""
 
     name: str
     key_place: KeyPlace
@@ -68,5 +68,6 @@ class Door(Protocol):
     def accept(self, posted: Posted, judged: Judged) -> Answer:
         """Word the answer to a request whose accepted events are durable."""
 
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:
+    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - for those that do
         """Word a refusal of the whole request, None: as everywhere (`refusals.body_of` with its status)."""
+        return None

@@ -18,7 +18,7 @@ from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import Item, read_json
 from services.ingest.answers import refusal
 from services.ingest.doors.fields import object_of, text_of
-from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.doors.posthog_events import PERSON, Envelope, items_of
 from services.ingest.judge import Judged, Result
 from services.ingest.refusals import RequestRefused
@@ -55,7 +55,7 @@ class V1Answer(msgspec.Struct, frozen=True, kw_only=True):
     results: dict[str, EventVerdict]
 
 
-class PostHogDoor:
+class PostHogDoor(Door):
     """The paths of all of PostHog's libraries; the key is in the body."""
 
     name = "posthog"
@@ -86,7 +86,7 @@ class PostHogDoor:
         return None
 
 
-class PostHogV1Door:
+class PostHogV1Door(Door):
     """The path with a result for each event; the key is in `Authorization`."""
 
     name = "posthog_v1"
@@ -108,10 +108,6 @@ class PostHogV1Door:
             if result.id is not None:
                 _note(verdicts, result.id, result)
         return Answer(200, JSON, _encoder.encode(V1Answer(results=verdicts)))
-
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere: the libraries show `detail`."""
-        return None
 
 
 def _aliases() -> Aliases:

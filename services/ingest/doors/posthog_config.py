@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from services.ingest.doors.fields import object_of
-from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.doors.posthog import json_of, key_of
 from services.ingest.judge import Judged
 from services.ingest.refusals import RequestRefused
@@ -42,7 +42,7 @@ _FLAGS: dict[str, Any] = {"flags": {}, "featureFlags": {}, "featureFlagPayloads"
 _encoder = msgspec.json.Encoder()
 
 
-class PostHogConfigDoor:
+class PostHogConfigDoor(Door):
     """`GET /array/KEY/config`, and the same as a script."""
 
     name = "posthog_config"
@@ -64,12 +64,8 @@ class PostHogConfigDoor:
         script = b"(window._POSTHOG_REMOTE_CONFIG=window._POSTHOG_REMOTE_CONFIG||{})[%b]={config:%b,siteApps:[]};"
         return Answer(200, _SCRIPT, script % (_encoder.encode(key), config))
 
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere."""
-        return None
 
-
-class PostHogFlagsDoor:
+class PostHogFlagsDoor(Door):
     """`POST /flags` and its older name: nobody has any feature flag here."""
 
     name = "posthog_flags"
@@ -82,7 +78,3 @@ class PostHogFlagsDoor:
     def accept(self, posted: Posted, judged: Judged) -> Answer:  # noqa: ARG002 - the port's
         """Answer with no flags, and the settings, which older libraries expect here."""
         return Answer(200, JSON, _encoder.encode({**_CONFIG, **_FLAGS}))
-
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere."""
-        return None

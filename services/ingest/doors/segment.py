@@ -15,7 +15,7 @@ import msgspec
 from services.contracts.aliases import Aliases
 from services.contracts.errors import InvalidEvent
 from services.contracts.incoming import NUL, Item, Unreadable, read_json
-from services.ingest.doors.port import JSON, Answer, KeyPlace, Parcel, Posted
+from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.doors.segment_messages import Message, Posting, Shared, incoming_of, message_of
 from services.ingest.judge import Judged, Result
 from services.ingest.refusals import RequestRefused
@@ -61,7 +61,7 @@ class SegmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     remarked: list[Remarked]
 
 
-class SegmentDoor:
+class SegmentDoor(Door):
     """Takes what Segment's clients post. `aliases` is asked for when the first request comes."""
 
     name = "segment"
@@ -103,10 +103,6 @@ class SegmentDoor:
         )
         return Answer(200, JSON, _encoder.encode(answer))
 
-    def refuse(self, posted: Posted, refused: RequestRefused) -> Answer | None:  # noqa: ARG002 - the port's
-        """Refuse as everywhere: with `code` and `message`, without which some clients send a 400 again."""
-        return None
-
     def _read_strictly(self, body: bytes, kind: str) -> Parcel | None:
         """Return what needs no cleaning, None where something does."""
         if NUL in body:
@@ -123,7 +119,7 @@ class SegmentDoor:
         return Parcel([_strict_item(message, shared) for message in batch], key)
 
 
-class MetricsDoor:
+class MetricsDoor(Door):
     """Takes the measurements that analytics.js makes of itself, and throws them away: it has no way to be told to keep them."""
 
     name = "segment_metrics"
