@@ -97,9 +97,7 @@ class Ends:
                 described = await self._admin.describe_topics()
             except FOREIGN:
                 described = []
-            ready = {
-                t["topic"]: len(t["partitions"]) for t in described if t["partitions"] and all(p["leader"] >= 0 for p in t["partitions"])
-            }
+            ready = {topic["topic"]: len(topic["partitions"]) for topic in described if _has_leaders(topic["partitions"])}
             if ready.keys() >= topics.keys():
                 break
             await asyncio.sleep(0.05)
