@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from services.contracts.moments import to_micros
+from services.contracts.topics import DISPATCH, EVENTS
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog, TopicPartition
 
@@ -23,7 +24,7 @@ _STATE = text(
 class Drain:
     """Asks whether the services have worked off everything that `now` allows."""
 
-    def __init__(self, database: Database, log: EventLog, topics: Iterable[str] = ("povod.events", "povod.dispatch")) -> None:
+    def __init__(self, database: Database, log: EventLog, topics: Iterable[str] = (EVENTS, DISPATCH)) -> None:
         self._database = database
         self._log = log
         self._topics = tuple(topics)

@@ -16,6 +16,7 @@ from services.contracts import codec
 from services.contracts.errors import DatabaseRefused, DatabaseUnavailable, Fenced, InvalidCommand, LogUnavailable, Rejected
 from services.contracts.messages import Command, Message, Recall
 from services.contracts.moments import to_micros
+from services.contracts.topics import DISPATCH
 from services.dispatch import statements, verdicts
 from services.dispatch.journal import message_of
 from services.dispatch.outcomes import outcome_of
@@ -27,7 +28,6 @@ from services.runtime.database import Database
 from services.runtime.dead_letters import DeadLetter, DeadLetterCount, DeadLetterLimit
 from services.runtime.eventlog.port import Batch, EventLog, EventLogReader, Record, TopicPartition
 
-TOPIC = "povod.dispatch"
 _BATCH = 1_000
 _POLL = timedelta(milliseconds=500)
 _BACK_OFF_SECONDS = 0.5
@@ -64,7 +64,7 @@ class Decoded(NamedTuple):
 class Commands:
     """The dispatch topic: messages and recalls."""
 
-    topic = TOPIC
+    topic = DISPATCH
 
     def decode(self, records: Sequence[Record]) -> Decoded:
         """Return messages and recalls."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from services.contracts.errors import Fenced, Retryable
+from services.contracts.topics import EVENTS
 from services.rules.activation import ActiveRulesets, NoActiveRuleset
 from services.rules.cache import DocumentCache, relax_collector
 from services.rules.owner import PartitionOwner
@@ -21,7 +22,6 @@ from services.runtime.eventlog.port import Batch, EventLog, TopicPartition
 from services.runtime.settings import RulesSettings
 from services.runtime.telemetry.metrics import OUTBOX_DEPTH, PARTITION_LAG, Metrics
 
-EVENTS_TOPIC = "povod.events"
 GROUP = "rules"
 AT_ONCE = 4
 """Transactions under way at once, at most."""
@@ -62,7 +62,7 @@ class RulesService:
         worker = Worker(database, clock, self._rulesets, DocumentCache())
         limit = DeadLetterLimit(settings.dead_letter_limit, settings.dead_letter_window)
         self._ownership = Ownership(log, database, worker, metrics, limit=limit, name=owner, on_failure=self._fail)
-        self._reader = log.reader(GROUP, [EVENTS_TOPIC], self)
+        self._reader = log.reader(GROUP, [EVENTS], self)
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._room = Room(RECORDS_AT_ONCE)

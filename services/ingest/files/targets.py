@@ -10,6 +10,7 @@ from services.contracts.addresses import DEFAULT_REGION
 from services.contracts.errors import LogUnavailable, Retryable
 from services.contracts.incoming import Item
 from services.contracts.normalise import Reception
+from services.contracts.topics import EVENTS
 from services.ingest.dead_letters import bury
 from services.ingest.judge import Judge, Judged, Result
 from services.ingest.uuid7 import new_uuid7
@@ -18,7 +19,6 @@ from services.runtime.clock import Clock
 from services.runtime.eventlog.port import EventLog
 from services.runtime.telemetry.metrics import Metrics
 
-TOPIC = "povod.events"
 TRIES = 12
 """Tries of one batch, over a minute or so, until the run gives up; what was acknowledged before stays so."""
 _LONGEST_WAIT = 300.0
@@ -68,7 +68,7 @@ class LogTarget:
     async def take(self, items: Sequence[Item]) -> Sequence[Result]:
         """Judge, append, bury."""
         judged = self._dry_run.judge(items)
-        await persistently(lambda: self._log.append(TOPIC, judged.records + judged.merges))
+        await persistently(lambda: self._log.append(EVENTS, judged.records + judged.merges))
         if judged.rejects:
             await bury(self._log, self._metrics, judged.rejects, self._source, self._clock.now())
         return judged.results
