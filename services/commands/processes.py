@@ -3,6 +3,7 @@
 Each `..._services` imports its service when it is called, so that a process needs only its own extra.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 RULES_POLL = timedelta(milliseconds=200)
 RELAY_PATIENCE = timedelta(seconds=10)
 """How long a relay waits for the log's acknowledgement before it publishes again."""
+FIRST_LOOK = timedelta(seconds=2)
+"""How long the first requests wait for the write keys to be read; after that, or where the database is not there, they get 503."""
 _log = structlog.get_logger()
 
 
@@ -67,7 +70,13 @@ def ingest_services(chassis: Chassis, health: HealthState, relay: EventOutboxRel
     )
     health.wait_for("keys", lambda: None if keys.is_loaded else "the write keys are not loaded yet")
     server = make_server(create_app(parts), chassis.settings.ingest)
-    return [Service("keys", keys.run), Service("ingest", server.run)], server
+
+    async def serve(stop: asyncio.Event) -> None:
+        """Answer nobody before the keys were read: a request that comes first waits in the listener's queue."""
+        await keys.first_look(FIRST_LOOK)
+        await server.run(stop)
+
+    return [Service("keys", keys.run), Service("ingest", serve)], server
 
 
 def rules_services(chassis: Chassis, health: HealthState, *, poll_timeout: timedelta = RULES_POLL) -> list[Service]:

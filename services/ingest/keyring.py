@@ -59,6 +59,7 @@ class KeyRing:
         self._last_used: dict[str, datetime] = {}
         self._noted_at: datetime | None = None
         self._wanted = asyncio.Event()
+        self._has_looked = asyncio.Event()
 
     def find(self, secret: str) -> WriteKey:
         """Return whose key this is.
@@ -101,6 +102,10 @@ class KeyRing:
         """Say whether the keys have been read at least once."""
         return self._keys is not None
 
+    async def first_look(self, patience: timedelta) -> None:
+        """Return when the running ring has read the keys, or failed to, once; after `patience` (real time) in any case."""
+        await _is_set_within(self._has_looked, patience.total_seconds())
+
     async def refresh(self) -> None:
         """Read the keys now; raises `DatabaseUnavailable`, the ones in memory stay."""
         async with self._database.reading() as connection:
@@ -131,6 +136,7 @@ class KeyRing:
         while not stop.is_set():
             self._wanted.clear()
             await self._turn()
+            self._has_looked.set()
             await self._note_uses(at_once=False)
             await self._rest(stop)
         await self._note_uses(at_once=True)
@@ -163,6 +169,7 @@ class KeyRing:
 
     def _look_up(self, secret: str) -> WriteKey:
         if self._keys is None:
+            self._wanted.set()
             raise RequestRefused("keys_unavailable", "the write keys are not loaded yet; try again", retry_after=RETRY_AFTER)
         hashed = digest(secret)  # no timing helps a guesser: what is compared is the hash of the guess
         former = self._former.get(hashed)
