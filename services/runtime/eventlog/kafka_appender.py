@@ -1,88 +1,30 @@
 """Appending to Kafka: our own accumulator in front of aiokafka's batch interface.
 
-Each partition has a lane: appends wait in it for `linger` (all lanes for the same beat, so that their batches travel in one request) and
-while the lane's last batch is under way, are packed into a batch (3 to 5 times cheaper than aiokafka's own `send`), and settled when
-the batch is acknowledged. Order within a lane is the order of the calls; aiokafka keeps one request in flight a broker, and the
-producer is idempotent, so it is the order in the log.
+Each partition has a lane: appends wait in it for `linger`, or while batches are under way (`kafka_departures`), are packed into a
+batch (3 to 5 times cheaper than aiokafka's own `send`), and settled when the batch is acknowledged. Order within a lane is the order of
+the calls; aiokafka keeps one request in flight a broker, and the producer is idempotent, so it is the order in the log.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from services.contracts.errors import LogUnavailable
+from services.runtime.eventlog.kafka_appends import Append, Share
 from services.runtime.eventlog.kafka_connections import Connections
+from services.runtime.eventlog.kafka_departures import Departures, Lane
 from services.runtime.eventlog.kafka_errors import FOREIGN, unavailable
 from services.runtime.eventlog.kafka_overdue import Overdue, Patience
 from services.runtime.eventlog.kafka_producers import Producers, Session
 from services.runtime.eventlog.port import OutgoingRecord, TopicPartition
 
 Placed = Mapping[TopicPartition, Sequence[OutgoingRecord]]
+Settle = Callable[[BaseException | None], None]
 _BACKLOG_BYTES = 134_217_728
 """More than this unacknowledged, and appends are refused: memory is bounded."""
-
-
-class _Append:
-    """One call of `append`: done when all its parts are. `weight` is what it holds of the backlog until then."""
-
-    __slots__ = ("begun_at", "done", "left", "weight")
-
-    def __init__(self, parts: int, done: asyncio.Future[None], begun_at: float, weight: int) -> None:
-        self.left = parts
-        self.done = done
-        self.begun_at = begun_at
-        self.weight = weight
-
-    def part_stored(self) -> None:
-        self.left -= 1
-        if self.left == 0 and not self.done.done():
-            self.done.set_result(None)
-
-    def fail(self, error: LogUnavailable) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-            self.done.exception()  # nobody may be waiting any more
-
-
-class _Share(NamedTuple):
-    """What one append has for one partition."""
-
-    append: _Append
-    records: Sequence[OutgoingRecord]
-
-
-class _Lane:
-    """One partition's waiting shares and the task that sends them."""
-
-    def __init__(self, partition: TopicPartition) -> None:
-        self.partition = partition
-        self.waiting: deque[_Share] = deque()
-        self.wake = asyncio.Event()
-        self.settled = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-
-class _Beat:
-    """The linger that everybody shares: begins with the first who waits, and ends for all of them at once."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next: asyncio.Event | None = None
-
-    async def wait(self) -> None:
-        """Return at the end of the linger that runs, or of a new one."""
-        if self._next is None:
-            self._next = asyncio.Event()
-            asyncio.get_running_loop().call_later(self._seconds, self._end)
-        await self._next.wait()
-
-    def _end(self) -> None:
-        if self._next is not None:
-            self._next.set()
-            self._next = None
 
 
 class KafkaAppender:
@@ -90,10 +32,10 @@ class KafkaAppender:
 
     def __init__(self, connections: Connections, linger: timedelta, patience: Patience, is_there: Callable[[], Awaitable[bool]]) -> None:
         self._producers = Producers(connections)
-        self._beat = _Beat(linger.total_seconds())
+        self._departures = Departures(linger.total_seconds(), patience.silent)
         self._ack_timeout = patience.silent
-        self._overdue: Overdue[_Append] = Overdue(patience, lambda: self._producers.acknowledged_at, is_there, self._give_up)
-        self._lanes: dict[TopicPartition, _Lane] = {}
+        self._overdue: Overdue[Append] = Overdue(patience, lambda: self._producers.acknowledged_at, is_there, self._give_up)
+        self._lanes: dict[TopicPartition, Lane] = {}
         self._weight = 0
         self._closed = False
 
@@ -111,10 +53,10 @@ class KafkaAppender:
         if self._weight + weight > _BACKLOG_BYTES:
             raise LogUnavailable(f"{self._weight} bytes already wait for Kafka's acknowledgement")
         loop = asyncio.get_running_loop()
-        append = _Append(len(placed), loop.create_future(), loop.time(), weight)
+        append = Append(len(placed), loop.create_future(), loop.time(), weight)
         self._weight += weight
         for partition, records in placed.items():
-            self._enqueue(partition, _Share(append, records))
+            self._enqueue(partition, Share(append, records))
         self._overdue.watch(append)
         return append.done
 
@@ -129,47 +71,51 @@ class KafkaAppender:
                 lane.task.cancel()
         await self._producers.close()
         self._overdue.stop()
+        self._departures.stop()
 
     @property
     def acknowledged_at(self) -> float:
         """When Kafka last acknowledged, in the event loop's time."""
         return self._producers.acknowledged_at
 
-    def _enqueue(self, partition: TopicPartition, share: _Share) -> None:
+    def _enqueue(self, partition: TopicPartition, share: Share) -> None:
         if (lane := self._lanes.get(partition)) is None:
-            lane = self._lanes[partition] = _Lane(partition)
+            lane = self._lanes[partition] = Lane(partition)
             lane.task = asyncio.create_task(self._run(lane), name=f"append to {partition.topic}/{partition.partition}")
         lane.waiting.append(share)
-        lane.wake.set()
+        self._departures.add(lane)
 
-    async def _run(self, lane: _Lane) -> None:
+    async def _run(self, lane: Lane) -> None:
         try:
             while True:
-                await lane.wake.wait()
-                await self._beat.wait()
-                lane.wake.clear()
-                while lane.waiting:
-                    await self._send(lane)
+                await lane.go.wait()
+                lane.go.clear()
+                await self._send(lane)
         finally:  # cancelled by `close`, or a defect: nobody may wait for a lane that is gone
             self._lanes.pop(lane.partition, None)
             self._fail(lane, LogUnavailable("the event log stopped sending"))
 
-    async def _send(self, lane: _Lane) -> None:
+    async def _send(self, lane: Lane) -> None:
+        landed = partial(self._departures.landed, lane, lane.flight)
         try:
             session = await self._producers.current()
         except LogUnavailable as error:
             self._fail(lane, error)
+            landed()
             return
         batch = session.producer.create_batch()
         if sharers := self._pack(batch, lane.waiting):
             batch.close()
             session.hand_over(batch.record_count())
-            await self._hand_over(session, batch, lane, sharers)
-            await self._until_settled(lane)
+            await self._hand_over(session, batch, lane.partition, partial(self._settle, session, sharers, landed))
+        else:
+            landed()
+        if lane.waiting:
+            self._departures.add(lane)
 
-    def _pack(self, batch: Any, waiting: deque[_Share]) -> list[_Append]:
+    def _pack(self, batch: Any, waiting: deque[Share]) -> list[Append]:
         """Move shares into the batch until it is full; return whom its acknowledgement concerns. Shares that were given up are dropped."""
-        sharers: list[_Append] = []
+        sharers: list[Append] = []
         add = batch.append
         while waiting:
             append, records = waiting[0]
@@ -180,7 +126,7 @@ class KafkaAppender:
             for at, (key, value, headers, _) in enumerate(records):
                 if add(timestamp=None, key=key, value=value, headers=list(headers)) is None:
                     if at:
-                        waiting[0] = _Share(append, records[at:])
+                        waiting[0] = Share(append, records[at:])
                         append.left += 1
                         sharers.append(append)
                     return sharers
@@ -188,24 +134,16 @@ class KafkaAppender:
             sharers.append(append)
         return sharers
 
-    async def _hand_over(self, session: Session, batch: Any, lane: _Lane, sharers: Sequence[_Append]) -> None:
-        partition = lane.partition
-        lane.settled.clear()
+    async def _hand_over(self, session: Session, batch: Any, partition: TopicPartition, settle: Settle) -> None:
         try:
             acknowledged = await session.producer.send_batch(batch, partition.topic, partition=partition.partition)
         except FOREIGN as error:
-            self._settle(session, lane, sharers, error)
+            settle(error)
         else:
-            acknowledged.add_done_callback(lambda done: self._settle(session, lane, sharers, _error_of(done)))
+            acknowledged.add_done_callback(lambda done: settle(_error_of(done)))
 
-    async def _until_settled(self, lane: _Lane) -> None:
-        """Let the next batch fill meanwhile. Not for ever: whoever waits for this one has given up by then."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._ack_timeout):
-                await lane.settled.wait()
-
-    def _settle(self, session: Session, lane: _Lane, sharers: Sequence[_Append], error: BaseException | None) -> None:
-        lane.settled.set()
+    def _settle(self, session: Session, sharers: Sequence[Append], landed: Callable[[], None], error: BaseException | None) -> None:
+        landed()
         self._producers.settled(session, error)
         for append in sharers:
             if error is None:
@@ -214,19 +152,19 @@ class KafkaAppender:
                 append.fail(unavailable("appending", error))
             self._forget(append)
 
-    def _give_up(self, append: _Append) -> None:
+    def _give_up(self, append: Append) -> None:
         waited = asyncio.get_running_loop().time() - append.begun_at
         append.fail(LogUnavailable(f"Kafka did not acknowledge within {waited:.1f} s"))
         self._forget(append)
         self._producers.suspect()
 
-    def _fail(self, lane: _Lane, error: LogUnavailable) -> None:
+    def _fail(self, lane: Lane, error: LogUnavailable) -> None:
         while lane.waiting:
             append = lane.waiting.popleft().append
             append.fail(error)
             self._forget(append)
 
-    def _forget(self, append: _Append) -> None:
+    def _forget(self, append: Append) -> None:
         """Count an append that is done as backlog no longer; harmless twice."""
         if append.done.done():
             self._weight -= append.weight
