@@ -1,5 +1,6 @@
 """The command shell: `povod COMMAND`. A command's module is imported only when it is called, so each service needs only its own extra."""
 
+import errno
 import importlib
 import os
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,9 @@ COMMANDS: Mapping[str, Entry] = {
 _EXTRA_OF = {"aiokafka": "kafka", "cramjam": "kafka", "asyncpg": "postgres", "jinja2": "dispatch", "babel": "dispatch", "httpx": "dispatch"}
 """Libraries that a setting asks for, whatever the command."""
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+"""Failures of the place where output goes."""
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when called, and whose failures end in one clear sentence."""
@@ -70,6 +74,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except PovodError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise click.ClickException(f"can't write: {error.strerror or error}") from error
         except ModuleNotFoundError as error:
             extra = _EXTRA_OF.get(error.name or "")
             if extra is None:
@@ -128,8 +136,18 @@ def povod() -> None:
     """Event-driven trigger messaging: the right message, for a reason, exactly once."""
 
 
+def _open_standard_streams() -> None:
+    """Open what the caller has closed of 0, 1 and 2 to nowhere: a socket or a database's file would else get its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+
+
 def main(arguments: Sequence[str] | None = None, *, environ: Mapping[str, str] | None = None) -> None:
     """Run `povod` as the shell does, and exit: 0, 1 for what Povod says is wrong, 2 for a wrong call."""
+    _open_standard_streams()
     povod(
         args=None if arguments is None else list(arguments), obj=Invocation(os.environ if environ is None else environ), prog_name="povod"
     )

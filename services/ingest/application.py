@@ -55,14 +55,14 @@ class DoorsApplication:
         return Posted(
             method=scope["method"],
             path=scope["path"],
-            query=_query_of(scope["query_string"]),
+            query=query_of(scope["query_string"]),
             headers=dict(scope["headers"]),
             body=b"",
             received_at=self._parts.clock.now(),
         )
 
 
-def _query_of(query: bytes) -> Mapping[str, str]:
+def query_of(query: bytes) -> Mapping[str, str]:
     """Return the parameters, the first of equal names; what is no UTF-8 becomes U+FFFD."""
     if not query:
         return {}

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import NamedTuple
 
+from services.contracts.errors import InvalidSettings
 from services.runtime.health import HealthState
 from services.runtime.telemetry.metrics import CONTENT_TYPE, Metrics
 
@@ -33,8 +34,14 @@ class HealthServer:
         self._open = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Answer until told to stop. Raises `OSError` where the port is taken."""
-        server = await asyncio.start_server(self._serve, self._host, self.port, limit=LONGEST_HEAD)
+        """Answer until told to stop. Raises `InvalidSettings` where it can't listen there."""
+        try:
+            server = await asyncio.start_server(self._serve, self._host, self.port, limit=LONGEST_HEAD)
+        except OSError as error:
+            raise InvalidSettings(
+                f"[telemetry] metrics_host and metrics_port (POVOD_TELEMETRY__METRICS_PORT): can't listen on {self._host}:{self.port}:"
+                f" {error.strerror or error}; choose another"
+            ) from error
         self.port = server.sockets[0].getsockname()[1]
         self.started.set()
         async with server:

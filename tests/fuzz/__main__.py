@@ -4,7 +4,6 @@ Inputs that make something fall over are written to `crash-*` files in the worki
 """
 
 import argparse
-import json
 import re
 import sys
 import tempfile
@@ -13,10 +12,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["services"]):
-    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS, examples
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "fixtures" / "doors"
-"""What real clients sent: what fuzzing begins with, and where its words are from."""
 _WORD = re.compile(rb'"([$A-Za-z_][A-Za-z_ ]{1,30})"')
 
 
@@ -38,18 +35,11 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     corpus, words = folder / "corpus", folder / "words"
     corpus.mkdir()
     found: set[bytes] = set()
-    for example in EXAMPLES.iterdir():
-        content = example.read_bytes()
+    for number, content in enumerate(examples()):
         found.update(_WORD.findall(content))
-        for number, body in enumerate(map(_body_of, content.splitlines()) if example.suffix == ".jsonl" else [content]):
-            (corpus / f"{example.name}-{number}").write_bytes(body)
+        (corpus / str(number)).write_bytes(content)
     words.write_bytes(b"".join(b'"\\"%b\\":"\n' % word for word in sorted(found)))
     return corpus, words
-
-
-def _body_of(line: bytes) -> bytes:
-    captured = json.loads(line)
-    return str(captured["body"]).encode()
 
 
 if __name__ == "__main__":

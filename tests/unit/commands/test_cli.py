@@ -1,5 +1,6 @@
 """The command shell: lazy commands, clear ends, places."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,12 @@ def failing() -> None:
     raise DatabaseUnavailable("the database gave up: no route")
 
 
+@click.command()
+def full() -> None:
+    """Write to a full disk."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @click.group(invoke_without_command=True)
 @click.pass_context
 def both(ctx: click.Context) -> None:
@@ -41,6 +48,7 @@ HERE = "tests.unit.commands.test_cli"
 ENTRIES = {
     "where": Entry(f"{HERE}:where", "all", "prints the folder"),
     "failing": Entry(f"{HERE}:failing", "all", "fails"),
+    "full": Entry(f"{HERE}:full", "all", "meets a full disk"),
     "both": Entry(f"{HERE}:both", "all", "does both"),
     "gone": Entry("povod_library_that_is_not_there:gone", "ingest", "misses a library"),
     "later": Entry("services.commands.not_there:later", "ingest", "misses a module"),
@@ -76,6 +84,19 @@ def test_our_errors_end_in_one_sentence() -> None:
     """What Povod raises on purpose is exit code 1 and its message, no traceback."""
     result = call("failing")
     assert (result.exit_code, result.output) == (1, "Error: the database gave up: no route\n")
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    """What can't be written is said without a traceback."""
+    result = call("full")
+    assert (result.exit_code, result.output) == (1, "Error: can't write: No space left on device\n")
+
+
+def test_closed_streams_harm_nobody(tmp_path: Path) -> None:
+    """Whoever starts us without standard streams (a job, a daemon) gets no socket or file in their place, and no crash."""
+    shell = f"exec {sys.executable} -m services.cli db upgrade --data {tmp_path} <&- >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", shell], check=False).returncode == 0
+    assert (tmp_path / "state.db").exists()
 
 
 def test_a_missing_library_names_the_extra() -> None:

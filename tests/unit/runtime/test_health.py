@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.contracts.errors import InvalidSettings
 from services.runtime.health import HealthState
 from services.runtime.health_server import MOST_CONNECTIONS, HealthServer
 from services.runtime.telemetry.metrics import PARTITION_LAG, Metrics
@@ -125,3 +126,13 @@ async def test_too_many_connections_are_closed_at_once(served: Served) -> None:
     for _, each in [*idle, (reader, writer)]:
         each.close()
         await each.wait_closed()
+
+
+async def test_a_taken_port_names_its_setting() -> None:
+    """A second process with the same port is told which setting to change."""
+    taken = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with taken:
+        port = taken.sockets[0].getsockname()[1]
+        server = HealthServer(HealthState({}), Metrics(CollectorRegistry()), "127.0.0.1", port)
+        with pytest.raises(InvalidSettings, match=f"POVOD_TELEMETRY__METRICS_PORT.*127.0.0.1:{port}"):
+            await server.run(asyncio.Event())
