@@ -38,7 +38,7 @@ def batches(seconds: float, rounds: int) -> Iterator[Figure]:
             },
             rounds,
         )
-    yield ratio_of("ingest_batch_vs_aiokafka_send", 0.9, series["povod"], series["bare"])
+    yield ratio_of("ingest_batch_vs_aiokafka_send", 1, series["povod"], series["bare"])
     yield ratio_of("ingest_batch_vs_stock_fastapi", 4, series["povod"], series["stock"])
 
 
