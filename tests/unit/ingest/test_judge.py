@@ -119,7 +119,7 @@ def test_what_was_changed_is_said() -> None:
 def test_nesting_to_the_limit_of_the_parser_is_no_crash() -> None:
     """Whatever depth the parser lets through is refused, by it or by the walk, never a crash; shallow events beside it are judged."""
     judge = Judge(Catalogue({}), 2_000)
-    for levels in range(100, 1_100):
+    for levels in (*range(100, 1_100), *range(1_100, 40_000, 100)):  # Python 3.11 gives up near 1,000, later ones near 10,000
         body = b'[{"type": "a", "customer": "1", "data": {"x": %s}}, {"type": "b", "customer": "1"}]' % (b"[" * levels + b"]" * levels)
         try:
             items = read_items(body)
@@ -127,7 +127,9 @@ def test_nesting_to_the_limit_of_the_parser_is_no_crash() -> None:
             break
         deep, shallow = judge.judge(items, DOOR).results
         assert (deep.code, shallow.status) == ("too_deep", "accepted")
-    assert 500 < levels < 1_099
+    else:
+        pytest.fail("the parser lets everything through")
+    assert levels > 500
 
 
 def test_events_are_bounded_together() -> None:

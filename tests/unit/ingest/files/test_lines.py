@@ -133,7 +133,7 @@ def test_names_of_columns_that_cannot_be_read() -> None:
 @pytest.mark.parametrize(
     ("line", "column", "code"),
     [
-        (b'{"type": "a", }', 15, "invalid_json"),
+        (b'{"type": "a" "b"}', 14, "invalid_json"),
         (b"7", 1, "invalid_json"),
         (b"[" * 100_000, 1, "too_deep"),
     ],
