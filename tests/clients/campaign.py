@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from services.ingest.keys import Limits, create_key
 from services.runtime.database import Database
 from tests.clients import evidence
-from tests.clients.catalogue import CALM, FAULTY, KILLED, Client, Scenario
+from tests.clients.catalogue import CALM, FAULTY, KILLED, SLOW_RATE, THROTTLED, Client, Scenario
 from tests.clients.certificate import make_certificate, tls_front
 from tests.clients.driving import Driver, Told, browser_driver, driver_of
 from tests.clients.evidence import Evidence
@@ -80,6 +81,10 @@ class Campaign:
 
         await asyncio.gather(*map(all_of, clients))
 
+    async def throttle(self, clients: Iterable[Client]) -> None:
+        """Have clients speak at once, each faster than its key may."""
+        await asyncio.gather(*(self._play(client, THROTTLED) for client in clients))
+
     async def storm(self, clients: Iterable[Client], fleet: Fleet) -> None:
         """Have clients speak at once; when all have begun, kill ingest and let it come back, again and again."""
         proxies = {client: Proxy(self._port, (), self._front(client)) for client in clients if KILLED.name in client.endures}
@@ -113,7 +118,7 @@ class Campaign:
             "prefix": prefix_of(client, scenario),
             "client": client.driver,
             "host": proxy.url,
-            "key": self._keys["browser" if client.home == "browser" else "server"],
+            "key": self._key_of(client, scenario),
             "events": events_of(client, scenario),
             "skew": scenario.skew if client.corrects else 0,
             "faults": len(scenario.faults),
@@ -124,6 +129,10 @@ class Campaign:
         self.played[client.name, scenario.name] = Played(began, datetime.now(UTC), told, proxy)
         took = (datetime.now(UTC) - began).total_seconds()
         self._note(f"{prefix_of(client, scenario)}: {took:.1f} s, {len(told.sent)} sent, {proxy.seen} requests {told.failed or ''}")
+
+    def _key_of(self, client: Client, scenario: Scenario) -> str:
+        """Return a throttled client's own key, or that of its kind."""
+        return self._keys[client.name if scenario is THROTTLED else "browser" if client.home == "browser" else "server"]
 
     def expected(self) -> set[tuple[str, str]]:
         """Return everything that clients consider sent: customer and mark."""
@@ -136,15 +145,17 @@ async def run(clients: tuple[Client, ...], servers: dict[str, str], folder: Path
     pem = make_certificate(folder)
     fleet = Fleet({"ingest": ("ingest",), "rules": ("rules",)}, engine.environment, folder)
     database = Database(engine.environment["POVOD_DATABASE__URL"])
+    slow = {client.name: await _slow_key(database, client) for client in clients if client.home != "browser"}
     fleet.start_all()
     diary = partial(_write, folder / "campaign.log", datetime.now(UTC))
     try:
         async with _drivers(clients, folder, pem) as drivers:
             browser_key = json.loads(povod(engine.environment, "keys", "create", "page", "--browser", "--json"))["key"]
-            keys = {"server": engine.write_key, "browser": browser_key}
+            keys = {"server": engine.write_key, "browser": browser_key, **slow}
             campaign = Campaign(engine, keys, drivers, tls_front(pem), diary)
             await wait_until_ready(engine.base_url)
             await campaign.calm(clients)
+            await campaign.throttle([client for client in clients if client.name in slow])
             await _settle(campaign, database)
             await campaign.storm([client for client in clients if client.home != "browser"], fleet)
             await campaign.storm([client for client in clients if client.home == "browser"], fleet)
@@ -159,6 +170,11 @@ async def run(clients: tuple[Client, ...], servers: dict[str, str], folder: Path
     finally:
         await database.close()
         await asyncio.to_thread(fleet.stop_all)
+
+
+async def _slow_key(database: Database, client: Client) -> str:
+    """Make a key of the client's own, with a low rate."""
+    return await create_key(database, client.name, "server", datetime.now(UTC), Limits(rate=SLOW_RATE))
 
 
 def _write(path: Path, began: datetime, line: str) -> None:

@@ -71,6 +71,9 @@ CALM = Scenario("calm", 1000, story=True, skew=-7200)
 """The whole story on a good day, told by a clock that is two hours slow."""
 KILLED = Scenario("killed", 60, pace=0.2)
 """Twelve seconds of events, while ingest is killed and started again."""
+THROTTLED = Scenario("throttled", 110, pace=0.02)
+"""Fifty events a second with a key that may post `SLOW_RATE`: the refusals are Povod's own. Servers' clients only."""
+SLOW_RATE = 12
 FAULTY = (
     Scenario("refused", 30, faults=(Refuse(503), Refuse(503), Refuse(503, 1))),
     Scenario("limited", 30, faults=(Refuse(429, 1), Refuse(429, 1))),

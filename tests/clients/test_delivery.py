@@ -3,7 +3,7 @@
 import pytest
 
 from tests.clients.campaign import KILLS, Findings, Played, events_of
-from tests.clients.catalogue import CALM, CLIENTS, FAULTY, KILLED, Client, Scenario
+from tests.clients.catalogue import CALM, CLIENTS, FAULTY, KILLED, THROTTLED, Client, Scenario
 
 pytestmark = [pytest.mark.clients, pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(600)]
 
@@ -34,6 +34,17 @@ def check_delivery(findings: Findings, client: Client, played: Played) -> None:
 def test_a_thousand_events_arrive_once(findings: Findings, client: Client) -> None:
     """Every event of a story with a batch of a thousand is on the topic, and once in the history, under its customer."""
     check_delivery(findings, client, played_by(findings, client, CALM))
+
+
+SERVERS = [client for client in CLIENTS if client.home != "browser"]
+
+
+@pytest.mark.parametrize("client", SERVERS, indirect=True, ids=lambda client: client.name)
+def test_events_arrive_once_though_a_key_is_over_its_rate(findings: Findings, client: Client) -> None:
+    """A server's client that speaks faster than its key may meets our own 429, comes again, and loses nothing."""
+    played = played_by(findings, client, THROTTLED)
+    assert played.proxy.answers["429 rate_limited"] >= 1, dict(played.proxy.answers)
+    check_delivery(findings, client, played)
 
 
 FAULTS = [
