@@ -57,14 +57,13 @@ class _WholeRequest:
         transport = self.protocol.transport
         if self.disconnected or transport.is_closing():
             return
-        head = [STATUS_LINE[answer.status]]
         own = self.protocol.server_state.default_headers
         if CLOSE in own:
             self.keep_alive = False
         elif not self.keep_alive:
             own = [*own, CLOSE]
-        head += [b"%b: %b\r\n" % field for field in (*own, *answer.fields)]
-        transport.write(b"%b\r\n%b" % (b"".join(head), answer.body))
+        head = b"".join([b"%b: %b\r\n" % field for field in (*own, *answer.fields)])
+        transport.write(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], head, answer.body))
         if not self.keep_alive:
             transport.close()
         self.protocol.on_response_complete()
@@ -80,6 +79,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reads_head = True
         self._asks_for_more = False
         self._stalled_since: float | None = None
+        self._idle_since: float | None = None
         self._has_ended = False
         self._takes_whole: TakesWholeRequests | None = getattr(self.app, "whole", None)
         self._whole: _WholeRequest | None = None
@@ -91,16 +91,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._waiting_since = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell all requests that nobody hears them any more: uvicorn tells the last one only, and those before it fail in writing.
-
-        And let go of the keep-alive timer: uvicorn forgets it after a reset, and it would hold the connection's memory.
-        """
+        """Tell all requests that nobody hears them any more: uvicorn tells the last one only, and those before it fail in writing."""
         super().connection_lost(exc)
         for cycle in self._begun:
             cycle.disconnected = True
             cycle.message_event.set()
-        self._unset_keepalive_if_required()
-        self._waiting_since = None
+        self._waiting_since = self._idle_since = None
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn closes at once
         """Keep the connection of who has said all he has to say for the answers that he waits for."""
@@ -108,8 +104,16 @@ class GuardedProtocol(HttpToolsProtocol):
         return self._has_ended
 
     def on_response_complete(self) -> None:
-        """Go on to the next request; where none can come, this was the last answer."""
-        super().on_response_complete()
+        """Go on to the next request; where none can come, this was the last answer.
+
+        Where none has come yet, uvicorn would set a timer; the sweep costs nothing for each request, and holds no memory after a reset.
+        """
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            self._idle_since = self.loop.time()
         if self._has_ended and self.cycle.response_complete:
             self.transport.close()
 
@@ -130,12 +134,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self.headers = []
         self._waiting_since = self.loop.time()
+        self._idle_since = None
         self._reads_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field of the head; one behind the body can't change what the head has said (RFC 9110, 6.5.1)."""
-        if self._reads_head:
-            super().on_header(name, value)
+        if not self._reads_head:
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Choose the request's way; there is none where the answer before it has closed the connection."""
@@ -175,6 +184,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Say whether the client has had longer than `seconds` for its request; `now` is the event loop's time."""
         return self._waiting_since is not None and now - self._waiting_since > seconds
 
+    def is_idle(self, now: float, seconds: float) -> bool:
+        """Say whether the client has sent nothing for longer than `seconds` after its last answer."""
+        return self._idle_since is not None and self._waiting_since is None and now - self._idle_since > seconds
+
     def is_stalled(self, now: float, seconds: float) -> bool:
         """Say whether the client has left its answers unread for longer than `seconds`; asked every now and then."""
         if not (self.flow.write_paused or self.transport.is_closing()):
@@ -198,7 +211,6 @@ class GuardedProtocol(HttpToolsProtocol):
         A server may ignore it (RFC 9110, 7.8), but the parser takes what follows for the other protocol then, the body too: Java's HTTP
         client, which asks for HTTP/2 with its first request, would post nothing, and the body could be taken for a request.
         """
-        self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:

@@ -65,7 +65,7 @@ class IngestServer(uvicorn.Server):
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Close connections whose request is overdue, or whose client reads no answers, then do what uvicorn does."""
+        """Close connections whose request is overdue, whose client reads no answers or is silent, then do what uvicorn does."""
         if counter % _SWEEP_TICKS == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
@@ -78,6 +78,8 @@ class IngestServer(uvicorn.Server):
             connection.transport.abort()
         elif connection.is_overdue(now, self._request_deadline):
             connection.refuse(HTTPStatus.REQUEST_TIMEOUT)
+        elif connection.is_idle(now, self.config.timeout_keep_alive):
+            connection.transport.close()
 
 
 def relax_collector() -> None:

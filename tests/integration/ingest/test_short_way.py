@@ -254,6 +254,23 @@ async def test_shutdown_waits_for_a_request_on_the_short_way(door: Door) -> None
     assert [event.id for event in await door.events()] == ["late"]
 
 
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events?x=1"])
+async def test_silence_after_an_answer_ends_the_connection(door: Door, path: str) -> None:
+    """Who sends nothing more is let go when the server's patience is over; who still waits for his answer is not silent."""
+    door.server.config.timeout_keep_alive = 0
+    async with door.connected() as (reader, writer):
+        async with door.stuck_disk():
+            writer.write(_request("/v1/events", EVENT, {"authorization": "Bearer nobody"}) + _named(door, "waits", path))
+            assert (await _read(reader))[0] == 401
+            await until(lambda: door.in_flight() > 0)
+            (connection,) = door.server.server_state.connections
+            assert isinstance(connection, GuardedProtocol)
+            assert not connection.is_idle(asyncio.get_running_loop().time() + 60, 5)
+        assert await _read_ids(reader, 1) == ["waits"]
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+
+
 async def test_a_leaving_server_takes_nothing_that_it_can_not_answer(door: Door) -> None:
     """Once an answer has closed the connection, what stands behind its request in the packet is not taken."""
     door.server.config.encoded_headers.append(CLOSE)
