@@ -8,10 +8,10 @@ Nothing here is a secret and nothing is looked up: whether the key is good is sa
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from services.ingest.cors import answer_headers, preflight_headers
@@ -20,30 +20,33 @@ R = TypeVar("R", bound=Response)
 SETTINGS = {"/v1/projects/{key}/settings": "Segment.io", "/customerio/v1/projects/{key}/settings": "Customer.io Data Pipelines"}
 """The paths of settings, and what the library that asks there calls the place that events go to."""
 CONFIG_PATHS = ("/sourceConfig", "/sourceConfig/")
+_NO_KEY: dict[int | str, dict[str, Any]] = {404: {"description": "there is no key in the path"}}
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?")
 
 
 def router_of(public_url: str) -> APIRouter:
     """Return the routes; `public_url` says whether the web reaches us by https where the request itself can't."""
-    router = APIRouter()
+    router = APIRouter(tags=["settings"])
     for path, name in SETTINGS.items():
-        router.add_api_route(path, _settings_of(name, public_url), include_in_schema=False)
+        router.add_api_route(path, _settings_of(name, public_url), summary=f"Settings for {name}", responses=_NO_KEY)
     for path in CONFIG_PATHS:
-        router.add_api_route(path, _answer_source_config, include_in_schema=False)
+        router.add_api_route(path, answer_source_config, summary="Settings for RudderStack", include_in_schema=not path.endswith("/"))
     for path in (*SETTINGS, *CONFIG_PATHS):
         router.add_api_route(path, _answer_preflight, methods=["OPTIONS"], include_in_schema=False)
     return router
 
 
 def _settings_of(name: str, public_url: str) -> Callable[[str, Request], Awaitable[JSONResponse]]:
-    async def answer(key: str, request: Request) -> JSONResponse:
+    async def answer_settings(key: str, request: Request) -> JSONResponse:
+        """Say where to send events, and that there is no other integration; any key is told the same."""
         return _open(request, segment_settings(name, key, *address_of(request, public_url)))
 
-    return answer
+    return answer_settings
 
 
-async def _answer_source_config(request: Request) -> JSONResponse:
-    return _open(request, source_config(request.query_params.get("writeKey", "")))
+async def answer_source_config(request: Request, write_key: Annotated[str, Query(alias="writeKey")] = "") -> JSONResponse:
+    """Say what RudderStack's browser library asks before it starts: the source is on, there are no destinations."""
+    return _open(request, source_config(write_key))
 
 
 async def _answer_preflight(request: Request) -> Response:
