@@ -20,9 +20,15 @@ from services.ingest.doors.fields import object_of, text_of
 Id = str | Integer | float | None
 Time = datetime | Integer | float | None
 Object = dict[Key, Value] | None
-_PARTS = {"library": frozenset({"name", "version"}), "device": frozenset({"type"}), "location": frozenset({"country"})}
+_PARTS = {
+    "library": frozenset({"name", "version"}),
+    "device": frozenset({"type"}),
+    "location": frozenset({"country"}),
+    "consent": frozenset({"categoryPreferences"}),
+}
 KEPT = frozenset({"ip", "locale", "timezone", "userAgent", "page", "campaign", "groupId", "channel", *_PARTS})
-"""What is kept of a context; of `library` and `device` what tells one kind from another, of `location` what phone numbers need."""
+"""What is kept of a context; of `library` and `device` what tells one kind from another, of `location` what phone numbers need,
+of `consent` what a consent manager says of its categories."""
 
 
 class Message(msgspec.Struct, kw_only=True, gc=False, omit_defaults=True, rename="camel"):
@@ -201,7 +207,16 @@ def _kept(given: Mapping[str, Any]) -> dict[str, Any]:
         value = kept.get(whole)
         if isinstance(value, dict) and not value.keys() <= parts:
             kept[whole] = {part: each for part, each in value.items() if part in parts}
+    if "consent" not in kept and (preferences := _managed(given.get("consentManagement"))):
+        kept["consent"] = {"categoryPreferences": preferences}
     zone = kept.get("timezone")
     if isinstance(zone, str) and zone.startswith("GMT"):
         del kept["timezone"]  # RudderStack's "GMT+0300" is the offset of one moment, no zone
     return kept
+
+
+def _managed(given: Any) -> dict[str, bool]:
+    """Return RudderStack's `consentManagement` as Segment's `categoryPreferences`: what is denied wins."""
+    said = given if isinstance(given, dict) else {}
+    lists = [(said.get("allowedConsentIds"), True), (said.get("deniedConsentIds"), False)]
+    return {each: allowed for ids, allowed in lists if isinstance(ids, list) for each in ids if isinstance(each, str)}

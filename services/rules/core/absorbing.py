@@ -36,6 +36,7 @@ def apply_merged(turn: Turn, event: Event) -> None:
     _take_sources(turn.document, other)
     _take_profile(turn.document, other)
     _take_consents(turn, event, other)
+    _take_refusals(turn.document, other)
     _take_times(turn.document, other)
     merge_stages(turn, other)
     _take_last_seen(turn.document, other)
@@ -83,6 +84,12 @@ def _take_consents(turn: Turn, event: Event, other: CustomerDocument) -> None:
     for channel, consent in sorted(other.consents.items()):
         if note_consent(turn, channel, consent.state, consent.at):
             write_consent(turn, channel, event.source, f"{event.id}, said as {other.customer}")
+
+
+def _take_refusals(document: CustomerDocument, other: CustomerDocument) -> None:
+    """What the visitor's page said no to is no news when it goes on saying so."""
+    if other.refused_channels:
+        document.refused_channels = tuple(sorted({*document.refused_channels, *other.refused_channels})[:_MAX_CHANNELS])
 
 
 def write_consent(turn: Turn, channel: Channel, source: str, evidence: str) -> None:

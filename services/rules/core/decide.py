@@ -21,6 +21,7 @@ from services.rules.core.merging import note_visitor
 from services.rules.core.outcomes import apply_outcome
 from services.rules.core.profile import note_surroundings, update_profile
 from services.rules.core.recent import digest_of, is_uncertain, overflows, remember, remembers
+from services.rules.core.refusals import note_refusals
 from services.rules.core.ruleset import Ruleset
 from services.rules.core.sending import send_candidates
 from services.rules.core.turn import Turn
@@ -79,6 +80,7 @@ def _on_event(turn: Turn, event: Event) -> None:
         return
     if event.bot is True:
         update_profile(turn, event)
+        note_refusals(turn, event)
         return
     if event.type.startswith("message."):
         apply_outcome(turn, event)
@@ -88,6 +90,7 @@ def _on_event(turn: Turn, event: Event) -> None:
         note_visitor(turn, event)
         note_surroundings(turn, event)
         update_profile(turn, event)
+        note_refusals(turn, event)
         enter_lifecycle(turn)
         note_event(turn, event.type)
     move_on_event(turn, event.type)

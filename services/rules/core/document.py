@@ -148,6 +148,8 @@ class CustomerDocument(msgspec.Struct, kw_only=True, omit_defaults=True):
     addresses: dict[Channel, str] = {}  # at most 32, each at most 320 characters
     consents: dict[Channel, Consent] = {}  # at most 32
     suppressed: dict[Channel, Suppression] = {}  # at most 32
+    refused_channels: tuple[Channel, ...] = ()  # at most 32
+    """What the page's consent manager last said no to (see `refusals`); a release that forgets it takes the next no for a new one."""
     language: str = ""
     timezone: str = ""
     event_timezone: str = ""

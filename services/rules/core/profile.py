@@ -48,7 +48,7 @@ def update_profile(turn: Turn, event: Event) -> None:
         if event.anonymousid is not UNSET:
             _claim(turn, event)
     elif (state := CONSENTING.get(event.type)) is not None and isinstance(channel := event.data.get("channel"), str):
-        _consent(turn, event, Channel(channel), state)
+        state_consent(turn, event, Channel(channel), state)
     elif event.type == GROUPING:
         _join_group(turn, event.data)
 
@@ -128,10 +128,10 @@ def _set_consents(turn: Turn, given: Any) -> None:
         return
     for channel, allowed in given.items():
         if isinstance(allowed, bool):
-            _consent(turn, turn.event, Channel(channel), "subscribed" if allowed else "unsubscribed")
+            state_consent(turn, turn.event, Channel(channel), "subscribed" if allowed else "unsubscribed")
 
 
-def _consent(turn: Turn, event: Event, channel: Channel, state: Literal["subscribed", "unsubscribed"]) -> None:
+def state_consent(turn: Turn, event: Event, channel: Channel, state: Literal["subscribed", "unsubscribed"]) -> None:
     """Copy a consent that an event stated, and have it written into the ledger."""
     if note_consent(turn, channel, state, turn.happened_at):
         evidence = f"{event.type} {event.id}"[:500]

@@ -154,6 +154,8 @@ class Policy(msgspec.Struct, frozen=True):
     caps: tuple[Cap, ...] = ()
     min_gap: timedelta | None = None
     consent: Mapping[Channel, ConsentMode] = {}
+    consent_categories: Mapping[str, tuple[Channel, ...]] = {}
+    """The channels that a consent manager's category stands for: its no is a no to them."""
     default_language: str = "en"
 
 

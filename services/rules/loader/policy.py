@@ -16,7 +16,7 @@ from services.rules.loader.mistakes import Findings, suggestion
 from services.rules.loader.sections import Section, Source, duration, list_of, one_of, one_or_list, section, text, time_of_day
 from services.rules.loader.vocabulary import CHANNELS, Vocabulary, channel, kind
 
-KEYS = frozenset({"timezone", "quiet_hours", "caps", "min_gap", "consent", "language"})
+KEYS = frozenset({"timezone", "quiet_hours", "caps", "min_gap", "consent", "consent_categories", "language"})
 PLANNED = frozenset({"content_mix", "holdout", "attribution_window", "holidays"})
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*", re.ASCII)
 T = TypeVar("T")
@@ -35,6 +35,7 @@ def read_policy(file: str, content: str, vocabulary: Vocabulary, findings: Findi
         caps=fields.read("caps", list_of(partial(read_cap, vocabulary=vocabulary)), ()),
         min_gap=fields.read("min_gap", duration, None),
         consent=fields.read("consent", _consent, {}),
+        consent_categories=fields.read("consent_categories", _consent_categories, {}),
         default_language=fields.read("language", _with_default(_language), "en"),
     )
 
@@ -97,3 +98,13 @@ def _consent(source: Source, node: yaml.Node) -> dict[Channel, ConsentMode] | No
         return None
     modes = {name: parts.read(name, one_of(ConsentMode, "consent modes"), "") for name in CHANNELS}
     return {Channel(name): ConsentMode(mode) for name, mode in modes.items() if mode}
+
+
+def _consent_categories(source: Source, node: yaml.Node) -> dict[str, tuple[Channel, ...]] | None:
+    """Read which channels each category of a consent manager stands for; their names are the consent manager's."""
+    if not isinstance(node, yaml.MappingNode):
+        source.error(node, "a mapping of categories is wanted here", "write a mapping: {Advertising: [email, sms]}")
+        return None
+    names = [key.value for key, _ in node.value if isinstance(key.value, str)]
+    parts = Section(source, node, frozenset(names))
+    return {name: parts.read(name, one_or_list(channel), ()) for name in names}

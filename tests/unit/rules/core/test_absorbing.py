@@ -78,6 +78,17 @@ def test_the_newest_consent_holds(visitors: tuple[str, Any], customers: tuple[st
     assert all(grant.evidence == f"{pair.visitor.forwards[0].id}, said as {VISITOR}" for grant in pair.customer.consents)
 
 
+def test_a_visitors_no_on_the_page_is_no_news_for_the_customer() -> None:
+    """What the visitor's page refused, and goes on refusing, takes back no consent that the customer gives when he says who he is."""
+    pair = TwoStories(make_ruleset(policy=make_policy(consent_categories={"Newsletter": (EMAIL,)})), subscribed=())
+    pair.visitor.document.refused_channels = (EMAIL,)
+    pair.merge()
+    pair.customer.tell("consent.given", {"channel": "email"}, id="given", at=NOON + HOUR)
+    banner = {"context": {"consent": {"categoryPreferences": {"Newsletter": False}}}}
+    pair.customer.tell("page.viewed", banner, id="viewed", at=NOON + 2 * HOUR)
+    assert pair.customer.document.consents == {EMAIL: Consent("subscribed", NOON + HOUR)}
+
+
 def test_the_suppression_of_the_address_in_use_holds() -> None:
     """Else this customer's own; a channel without one takes the visitor's."""
     visitor = {"suppressed": {EMAIL: Suppression("c@c", "bounced"), SMS: Suppression("+7", "failed")}}

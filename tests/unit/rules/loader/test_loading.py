@@ -192,3 +192,24 @@ def test_earlier_journeys_are_kept(project: Project) -> None:
     versions = {loaded.ruleset.journeys[JourneyName("thanks")].version for loaded in (former, now)}
     assert set(stored.versions) == versions
     assert stored.journeys[JourneyName("thanks")] == now.ruleset.journeys[JourneyName("thanks")]
+
+
+def test_categories_of_a_consent_manager_stand_for_channels(project: Project) -> None:
+    """A category has one channel or several, whatever the consent manager calls it."""
+    project.write("rules/policy.yaml", 'consent_categories: {Advertising: [email, sms], "C0004": telegram}')
+    ruleset = load_directory(project.rules, project.templates).ruleset
+    assert ruleset.policy.consent_categories == {"Advertising": ("email", "sms"), "C0004": ("telegram",)}
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("consent_categories: [email]", "policy.yaml:1:21: a mapping of categories is wanted here"),
+        ("consent_categories: {Advertising: [mail]}", "policy.yaml:1:36: 'mail' is none of the channels"),
+        ("consent_categories: {A: email, A: sms}", "policy.yaml:1:32: the key 'A' stands here twice"),
+    ],
+)
+def test_mistakes_in_categories_are_pointed_at(project: Project, written: str, problem: str) -> None:
+    """What is no mapping of names to channels is an error at its place."""
+    project.write("rules/policy.yaml", written)
+    assert [mistake.split("; ")[0].startswith(problem) or mistake for mistake in project.mistakes()] == [True]
