@@ -137,7 +137,7 @@ def _admit(raw: Any) -> Incoming:
 
 @lru_cache(maxsize=256)
 def _suggestion(field: str) -> str:
-    close = ["data"] if field in {"properties", "props", "payload", "traits"} else get_close_matches(field, _FIELDS, n=1)
+    close = [_THEIRS[field]] if field in _THEIRS else get_close_matches(field, _FIELDS, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -190,6 +190,15 @@ _FIELDS: dict[str, Callable[[Any, str], Any]] = {
     "datacontenttype": _ignored,
     "dataschema": _ignored,
 }
+_THEIRS = {
+    **dict.fromkeys(("event", "name"), "type"),
+    **dict.fromkeys(("userId", "user_id", "distinct_id"), "customer"),
+    **dict.fromkeys(("anonymousId", "anonymous_id"), "anonymous"),
+    **dict.fromkeys(("properties", "props", "payload", "traits"), "data"),
+    **dict.fromkeys(("messageId", "uuid"), "id"),
+    "timestamp": "time",
+}
+"""What other libraries call our fields: for the suggestion only, their own doors read them."""
 
 
 @lru_cache(maxsize=1024)

@@ -243,7 +243,10 @@ def test_wrong_fields_are_named(fields: dict[str, object], refusal: tuple[str, s
     assert _refusal(SERVER, **fields) == refusal
 
 
-@pytest.mark.parametrize(("field", "meant"), [("properties", "'data'"), ("custmer", "'customer'"), ("tiem", "'time'")])
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [("properties", "'data'"), ("event", "'type'"), ("userId", "'customer'"), ("custmer", "'customer'"), ("tiem", "'time'")],
+)
 def test_unknown_fields_come_with_a_suggestion(field: str, meant: str) -> None:
     """The message of an unknown field says which one was meant."""
     with pytest.raises(InvalidEvent, match=f"did you mean {meant}"):
