@@ -1,4 +1,4 @@
-"""`povod keys`: make a write key, list them, give one a new secret, revoke one."""
+"""`povod keys`: make a write key, list them, change what one may do, give one a new secret, revoke one."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,7 +14,19 @@ from services.commands.tables import table
 from services.contracts.durations import parse_duration
 from services.contracts.errors import Rejected
 from services.ingest.identity import identity_secret
-from services.ingest.keys import KeyInfo, Limits, Scope, create_key, demands_signature, list_keys, revoke_key, rotate_key, unknown_key
+from services.ingest.keys import (
+    KeyInfo,
+    LimitChanges,
+    Limits,
+    Scope,
+    create_key,
+    demands_signature,
+    limit_key,
+    list_keys,
+    revoke_key,
+    rotate_key,
+    unknown_key,
+)
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
 from services.runtime.settings import Settings
@@ -68,6 +80,23 @@ def list_(invocation: Invocation, *, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("name")
+@click.option("--rate", type=click.IntRange(min=0), default=None, help="Events a second it may post; 0: the setting ingest.rate.")
+@click.option("--origin", "origins", multiple=True, help="Web pages that may post with it, in place of those until now.")
+@click.option("--any-origin", is_flag=True, help="Pages of any origin may post with it.")
+@click.option("--require-signature/--no-require-signature", default=None, help="Browser keys: must a customer's id be signed?")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_obj
+def limit(invocation: Invocation, /, *, name: str, as_json: bool, **options: Any) -> None:
+    """Change what the key called NAME may do; what is not named stays. Running processes follow within seconds."""
+    changed = invocation.run(_limit(invocation.settings, name, _changes(options)))
+    said: dict[str, Any] = {"name": name, **changed._asdict()}
+    if options["require_signature"]:
+        said["identity_secret"] = _identity_secret(invocation.settings, name)
+    click.echo(json.dumps(said, ensure_ascii=False) if as_json else _said(changed, said))
+
+
+@keys.command()
+@click.argument("name")
 @click.option("--grace", type=_Grace(), default="7d", show_default=True, help="How long the old one stays good; 0s: not at all.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
@@ -104,6 +133,23 @@ async def _create(settings: Settings, name: str, scope: Scope, limits: Limits) -
         link_secrets(settings)  # a key whose signatures nobody can make would be of no use
     async with _opened(settings) as database:
         return await create_key(database, name, scope, SystemClock().now(), limits)
+
+
+def _changes(options: Mapping[str, Any]) -> LimitChanges:
+    if options["origins"] and options["any_origin"]:
+        raise click.UsageError("name --origin or --any-origin, not both")
+    origins = () if options["any_origin"] else options["origins"] or None
+    changes = LimitChanges(options["rate"], origins, options["require_signature"])
+    if changes == LimitChanges():
+        raise click.UsageError("name what is to change: --rate, --origin, --any-origin or --require-signature")
+    return changes
+
+
+async def _limit(settings: Settings, name: str, changes: LimitChanges) -> Limits:
+    if changes.require_signature:
+        link_secrets(settings)  # as for a new key
+    async with _opened(settings) as database:
+        return await limit_key(database, name, changes)
 
 
 async def _list(settings: Settings) -> list[KeyInfo]:
@@ -146,6 +192,25 @@ def _shown(made: Mapping[str, str]) -> str:
     return made["key"] if secret is None else f"{made['key']}\nidentity secret, for your server only: {secret}"
 
 
+def _said(limits: Limits, said: Mapping[str, str]) -> str:
+    lines = [f"rate/s: {_rate(limits)}", f"origins: {_origins(limits)}", f"signed: {_signed(limits)}"]
+    if "identity_secret" in said:
+        lines.append(f"identity secret, for your server only: {said['identity_secret']}")
+    return "\n".join(lines)
+
+
+def _rate(limits: Limits) -> str:
+    return str(limits.rate) if limits.rate else "as set"
+
+
+def _origins(limits: Limits) -> str:
+    return " ".join(limits.origins) or "any"
+
+
+def _signed(limits: Limits) -> str:
+    return "yes" if limits.require_signature else "no"
+
+
 def _fields(key: KeyInfo) -> dict[str, Any]:
     times = {name: getattr(key, name) for name in ("created_at", "revoked_at", "rotated_at", "former_until", "last_used_at")}
     shown = {name: None if at is None else at.isoformat() for name, at in times.items()}
@@ -160,8 +225,7 @@ def _table(found: Sequence[KeyInfo]) -> str:
 def _row(key: KeyInfo) -> list[str]:
     limits = key.limits
     times = (key.created_at, key.last_used_at, key.rotated_at, key.former_until, key.revoked_at)
-    rate = str(limits.rate) if limits.rate else "as set"
-    return [key.name, key.scope, rate, " ".join(limits.origins) or "any", "yes" if limits.require_signature else "no", *map(_minute, times)]
+    return [key.name, key.scope, _rate(limits), _origins(limits), _signed(limits), *map(_minute, times)]
 
 
 def _minute(moment: datetime | None) -> str:

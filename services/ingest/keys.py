@@ -23,6 +23,10 @@ _CREATE = text(
     "INSERT INTO api_keys (hash, name, scope, created_at, rate, origins, require_signature)"
     " VALUES (:hash, :name, :scope, :created_at, :rate, :origins, :require_signature) ON CONFLICT (name) DO NOTHING"
 )
+_LIMITS = text("SELECT scope, rate, origins, require_signature FROM api_keys WHERE name = :name AND revoked_at IS NULL")
+_LIMIT = text(
+    "UPDATE api_keys SET rate = :rate, origins = :origins, require_signature = :require_signature WHERE name = :name AND revoked_at IS NULL"
+)
 _REVOKE = text("UPDATE api_keys SET revoked_at = :revoked_at WHERE name = :name AND revoked_at IS NULL")
 _LIST = text("SELECT * FROM api_keys ORDER BY created_at, name")
 _FORMER = text("SELECT name, MAX(good_until) AS good_until FROM api_key_former GROUP BY name")
@@ -50,6 +54,18 @@ class Limits(NamedTuple):
 
 
 NO_LIMITS = Limits()
+
+
+class LimitChanges(NamedTuple):
+    """What is to be another limit of a key from now on; None: as it is."""
+
+    rate: int | None = None
+    origins: tuple[str, ...] | None = None
+    require_signature: bool | None = None
+
+    def of(self, limits: Limits) -> Limits:
+        """Return the limits after the changes."""
+        return limits._replace(**{name: value for name, value in self._asdict().items() if value is not None})
 
 
 class KeyInfo(NamedTuple):
@@ -96,14 +112,28 @@ async def create_key(database: Database, name: str, scope: Scope, now: datetime,
         "name": name,
         "scope": scope,
         "created_at": to_micros(now),
-        "rate": limits.rate,
-        "origins": " ".join(sorted({origin.lower() for origin in limits.origins})),
-        "require_signature": limits.require_signature,
+        **_stored(limits),
     }
     async with database.transaction() as connection:
         if (await connection.execute(_CREATE, values)).rowcount != 1:
             raise Rejected(f"there is a key named {name!r} already; choose another name", code="name_taken")
     return secret
+
+
+async def limit_key(database: Database, name: str, changes: LimitChanges) -> Limits:
+    """Change what a key may do and return all its limits; its secret stays. Running processes follow within seconds.
+
+    Raises `Rejected` where there is no good key of that name, and on limits that can't be meant.
+    """
+    async with database.transaction() as connection:
+        row = (await connection.execute(_LIMITS, {"name": name})).one_or_none()
+        if row is None:
+            raise unknown_key(name)
+        limits = changes.of(_limits(row))
+        _check(limits, row.scope)
+        if (await connection.execute(_LIMIT, {"name": name, **_stored(limits)})).rowcount != 1:
+            raise unknown_key(name)
+    return limits
 
 
 async def rotate_key(database: Database, name: str, now: datetime, grace: timedelta) -> str:
@@ -188,11 +218,19 @@ def _check_origins(origins: Sequence[str]) -> None:
 
 
 def _info(row: Row[Any], former_until: int | None) -> KeyInfo:
-    limits = Limits(row.rate, origins_of(row.origins), bool(row.require_signature))
     created_at = from_micros(row.created_at)
     return KeyInfo(
-        row.name, row.scope, created_at, _at(row.revoked_at), limits, _at(row.rotated_at), _at(former_until), _at(row.last_used_at)
+        row.name, row.scope, created_at, _at(row.revoked_at), _limits(row), _at(row.rotated_at), _at(former_until), _at(row.last_used_at)
     )
+
+
+def _limits(row: Row[Any]) -> Limits:
+    return Limits(row.rate, origins_of(row.origins), bool(row.require_signature))
+
+
+def _stored(limits: Limits) -> dict[str, object]:
+    origins = " ".join(sorted({origin.lower() for origin in limits.origins}))
+    return {"rate": limits.rate, "origins": origins, "require_signature": limits.require_signature}
 
 
 def _at(micros: int | None) -> datetime | None:

@@ -28,7 +28,7 @@ def test_the_commands_run(tmp_path: Path) -> None:
     for words in [["db", "upgrade"], *COMMANDS]:
         result = CliRunner().invoke(povod, [*words, "--data", str(tmp_path)], obj=Invocation({}))
         assert result.exit_code == 0, result.output
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
 
 
 def test_python_signs() -> None:

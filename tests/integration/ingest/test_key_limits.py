@@ -8,7 +8,7 @@ import pytest
 from services.contracts.errors import Rejected
 from services.ingest.identity import identity_secret
 from services.ingest.keyring import MAX_REMEMBERED, NOTE_USES_EVERY, KeyRing
-from services.ingest.keys import KeyInfo, Limits, create_key, demands_signature, list_keys, revoke_key, rotate_key
+from services.ingest.keys import KeyInfo, LimitChanges, Limits, create_key, demands_signature, limit_key, list_keys, revoke_key, rotate_key
 from services.ingest.refusals import RequestRefused
 from services.runtime.clock import FrozenClock
 from services.runtime.database import Database
@@ -106,6 +106,32 @@ async def test_a_key_without_origins_opens_the_preflight(sqlite_database: Databa
     await create_key(sqlite_database, "web", "browser", frozen_clock.now())
     await ring.refresh()
     assert ring.allows_origin("https://anyone.example") is True
+
+
+async def test_limits_change_and_the_secret_stays(database: Database, frozen_clock: FrozenClock) -> None:
+    """What is named changes, the rest stays, and who holds the key goes on with the new limits after the next refresh."""
+    secret = await create_key(database, "web", "browser", frozen_clock.now(), Limits(7, (SHOP,)))
+    ring = await _ring(database, frozen_clock)
+    assert ring.find(secret).rate == 7
+    assert await limit_key(database, "web", LimitChanges(rate=50)) == Limits(50, (SHOP,))
+    assert await limit_key(database, "web", LimitChanges(origins=(), require_signature=True)) == Limits(50, (), require_signature=True)
+    await ring.refresh()
+    found = ring.find(secret)
+    assert (found.rate, found.origins, found.identity is not None) == (50, (), True)
+
+
+@pytest.mark.parametrize("changes", [LimitChanges(rate=-1), LimitChanges(origins=("shop",)), LimitChanges(require_signature=True)])
+async def test_limits_that_can_not_be_meant_change_nothing(
+    sqlite_database: Database, frozen_clock: FrozenClock, changes: LimitChanges
+) -> None:
+    """A refused change leaves the key as it was; a revoked key has no limits to change."""
+    await create_key(sqlite_database, "shop", "server", frozen_clock.now(), Limits(7))
+    with pytest.raises(Rejected):
+        await limit_key(sqlite_database, "shop", changes)
+    assert (await _only(sqlite_database)).limits == Limits(7)
+    await revoke_key(sqlite_database, "shop", frozen_clock.now())
+    with pytest.raises(Rejected, match="no good key"):
+        await limit_key(sqlite_database, "shop", LimitChanges(rate=1))
 
 
 async def test_a_rotated_key_is_good_in_both_forms_for_a_while(database: Database, frozen_clock: FrozenClock) -> None:

@@ -110,3 +110,39 @@ def test_limits_that_are_none_end_in_a_sentence(
     found, _, error = _povod(capsys, folder, "keys", *words)
     assert found == code
     assert said in error
+
+
+def test_limits_are_changed_by_command(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """`limit` changes what is named and nothing else, and keeps the secret; with signatures it prints the identity secret."""
+    _povod(capsys, folder, "keys", "create", "web", "--browser", "--rate", "20", "--origin", "https://shop.example")
+    code, said, _ = _povod(capsys, folder, "keys", "limit", "web", "--rate", "50")
+    assert (code, said.splitlines()) == (0, ["rate/s: 50", "origins: https://shop.example", "signed: no"])
+    changed = json.loads(_povod(capsys, folder, "keys", "limit", "web", "--any-origin", "--require-signature", "--json")[1])
+    again = json.loads(_povod(capsys, folder, "keys", "identity-secret", "web", "--json")[1])
+    assert changed == {"rate": 50, "origins": [], "require_signature": True, **again}
+    json.loads(_povod(capsys, folder, "keys", "limit", "web", "--rate", "0", "--no-require-signature", "--origin", "*", "--json")[1])
+    (listed,) = json.loads(_povod(capsys, folder, "keys", "list", "--json")[1])["keys"]
+    assert (listed["rate"], listed["origins"], listed["require_signature"]) == (0, ["*"], False)
+    assert listed["rotated_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        (("nobody", "--rate", "5"), 1, "no good key named 'nobody'"),
+        (("shop", "--require-signature"), 1, "only a browser key can ask for signatures"),
+        (("shop", "--origin", "shop.example"), 1, "'shop.example' is no origin"),
+        (("shop", "--rate", "1000001"), 1, "a key's rate is 1 to 1000000"),
+        (("shop",), 2, "name what is to change"),
+        (("shop", "--origin", "*", "--any-origin"), 2, "not both"),
+    ],
+)
+def test_limits_that_can_not_be_meant(
+    capsys: pytest.CaptureFixture[str], folder: Path, words: tuple[str, ...], exit_code: int, said: str
+) -> None:
+    """A change that can't be meant is a sentence, and changes nothing."""
+    _povod(capsys, folder, "keys", "create", "shop", "--rate", "7")
+    code, _, error = _povod(capsys, folder, "keys", "limit", *words)
+    assert (code, said in error) == (exit_code, True), error
+    (listed,) = json.loads(_povod(capsys, folder, "keys", "list", "--json")[1])["keys"]
+    assert (listed["rate"], listed["origins"], listed["require_signature"]) == (7, [], False)
