@@ -10,16 +10,16 @@ from structlog.testing import capture_logs
 
 from services.runtime.clock import FrozenClock
 from tests.integration.ingest.door import open_door, until
+from tests.integration.ingest.raw import keyed
 
 
 async def _reset_while_waiting(folder: Path, sqlite_url: str, clock: FrozenClock) -> int:
     """Have two requests of one packet wait for a stuck disk, and be gone when it moves; return how many events were stored."""
     async with open_door(folder, sqlite_url, clock) as door:
-        body = b'{"type": "a", "customer": "1"}'
-        request = f"POST /v1/events?x=1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {door.key}\r\ncontent-length: {len(body)}\r\n\r\n"
+        request = keyed(door, b'{"type": "a", "customer": "1"}', "/v1/events?x=1")
         async with door.stuck_disk():
             _, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
-            writer.write((request.encode() + body) * 2)
+            writer.write(request * 2)
             await until(lambda: door.in_flight() > 0)
             reset = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)

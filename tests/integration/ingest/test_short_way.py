@@ -4,45 +4,15 @@ import asyncio
 import base64
 import gzip
 import json
-import re
-from collections.abc import Mapping
 
 import pytest
 
 from services.ingest.protocol import CLOSE, GuardedProtocol
 from tests.integration.ingest.door import REQUEST_DEADLINE, Door, until
+from tests.integration.ingest.raw import EVENT, ask, keyed, named, post_of, read_answer
 
-EVENT = b'{"type": "a", "customer": "1", "id": "i1"}'
 TRACK = b'{"type": "track", "event": "a", "userId": "1", "messageId": "i1", "timestamp": "2026-11-22T10:00:00Z"}'
 _CLOSE = b"connection: close\r\n"
-
-
-def _request(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    lines = (f"POST {path} HTTP/1.1", "host: x", *(f"{name}: {value}" for name, value in headers.items()))
-    return "\r\n".join((*lines, f"content-length: {len(body)}", "\r\n")).encode() + body
-
-
-def _keyed(door: Door, body: bytes = EVENT, path: str = "/v1/events", **more: str) -> bytes:
-    return _request(path, body, {"authorization": f"Bearer {door.key}", **more})
-
-
-def _named(door: Door, name: str, path: str = "/v1/events", **more: str) -> bytes:
-    return _keyed(door, EVENT.replace(b"i1", name.encode()), path, **more)
-
-
-async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
-    """Read one answer: its status, its head without the date, its body."""
-    async with asyncio.timeout(20):
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head)
-        body = await reader.readexactly(int(length[1])) if length else b""
-    return int(head.split()[1]), re.sub(rb"date: [^\r]*\r\n", b"", head), body
-
-
-async def _ask(door: Door, request: bytes) -> tuple[int, bytes, bytes]:
-    async with door.connected() as (reader, writer):
-        writer.write(request)
-        return await _read(reader)
 
 
 async def _push(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, packet: bytes) -> None:
@@ -55,7 +25,7 @@ async def _push(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pack
 
 
 async def _read_ids(reader: asyncio.StreamReader, number: int) -> list[str]:
-    return [json.loads((await _read(reader))[2])["results"][0]["id"] for _ in range(number)]
+    return [json.loads((await read_answer(reader))[2])["results"][0]["id"] for _ in range(number)]
 
 
 CASES: dict[str, tuple[str, bytes, dict[str, str]]] = {
@@ -93,8 +63,8 @@ async def test_both_ways_give_the_same_answer(door: Door, name: str) -> None:
     path, body, more = CASES[name]
     basic = base64.b64encode(f"site:{door.key}".encode()).decode()
     headers = {"authorization": f"Bearer {door.key}"} | {field: value.replace("{basic}", basic) for field, value in more.items()}
-    status, head, content = await _ask(door, _request(path, body, headers))
-    long = await _ask(door, _request(f"{path}?", body, headers))
+    status, head, content = await ask(door, post_of(path, body, headers))
+    long = await ask(door, post_of(f"{path}?", body, headers))
     assert b"connection" not in head
     assert (long[0], long[1].replace(_CLOSE, b""), long[2]) == (status, head, content)
     assert _CLOSE not in long[1] or name in CLOSED
@@ -105,15 +75,15 @@ async def test_a_204_has_no_body_on_either_way(door: Door) -> None:
     body = b'{"client_id": "v", "events": [{"name": "a"}]}'
     async with door.connected() as (reader, writer):
         for query in (f"?api_secret={door.key}&", f"?api_secret={door.key}"):
-            writer.write(_request(f"/mp/collect{query}", body, {}) + _named(door, "after"))
-            assert (await _read(reader))[0] == 204
+            writer.write(post_of(f"/mp/collect{query}", body, {}) + named(door, "after"))
+            assert (await read_answer(reader))[0] == 204
             assert await _read_ids(reader, 1) == ["after"]
 
 
 async def test_both_ways_in_one_packet_keep_their_order(door: Door) -> None:
     """Requests of both ways in one packet are answered each once, in order, and each is stored once."""
     names = ["short1", "long1", "short2", "short3", "long2", "short4"]
-    packet = b"".join(_named(door, name, "/v1/events" if name.startswith("short") else "/v1/events?x=1") for name in names)
+    packet = b"".join(named(door, name, "/v1/events" if name.startswith("short") else "/v1/events?x=1") for name in names)
     async with door.connected() as (reader, writer):
         for _ in range(2):
             writer.write(packet)
@@ -123,29 +93,29 @@ async def test_both_ways_in_one_packet_keep_their_order(door: Door) -> None:
 
 async def test_a_refusal_does_not_shift_the_answers(door: Door) -> None:
     """Where a request of a packet is refused at once, those before and behind it get their own answers."""
-    refused = _request("/v1/events", EVENT, {"authorization": "Bearer nobody"})
+    refused = post_of("/v1/events", EVENT, {"authorization": "Bearer nobody"})
     async with door.connected() as (reader, writer):
-        writer.write(_named(door, "first") + refused + _named(door, "never"))
+        writer.write(named(door, "first") + refused + named(door, "never"))
         assert await _read_ids(reader, 1) == ["first"]
-        assert (await _read(reader))[0] == 401
+        assert (await read_answer(reader))[0] == 401
     async with door.connected() as (reader, writer):
-        writer.write(refused + refused + _named(door, "second"))
-        assert [(await _read(reader))[0] for _ in range(2)] == [401, 401]
+        writer.write(refused + refused + named(door, "second"))
+        assert [(await read_answer(reader))[0] for _ in range(2)] == [401, 401]
         assert await _read_ids(reader, 1) == ["second"]
 
 
 async def test_a_request_cut_anywhere_is_one_request(door: Door) -> None:
     """Wherever the packets of a request end, it is answered once and alike, and so is the one behind it."""
-    request = _keyed(door, b"no JSON")
+    request = keyed(door, b"no JSON")
     async with door.connected() as (reader, writer):
         writer.write(request)
-        whole = await _read(reader)
+        whole = await read_answer(reader)
         for cut in range(1, len(request)):
             writer.write(request[:cut])
             await asyncio.sleep(0)
             writer.write(request[cut:] + request)
-            assert [await _read(reader), await _read(reader)] == [whole, whole]
-        writer.write(_named(door, "last"))
+            assert [await read_answer(reader), await read_answer(reader)] == [whole, whole]
+        writer.write(named(door, "last"))
         assert await _read_ids(reader, 1) == ["last"]
 
 
@@ -159,7 +129,7 @@ async def test_chunks_in_one_packet(door: Door, path: str) -> None:
     """A chunked body that comes in one read is put together, and what stands behind it is the next request."""
     chunks = b"".join(b"1;note=x\r\n%c\r\n" % byte for byte in EVENT) + b"0\r\n\r\n"
     async with door.connected() as (reader, writer):
-        writer.write(_chunked(door, chunks, path=path) + _named(door, "next"))
+        writer.write(_chunked(door, chunks, path=path) + named(door, "next"))
         assert await _read_ids(reader, 2) == ["i1", "next"]
 
 
@@ -173,7 +143,7 @@ async def test_trailers_are_no_headers(door: Door, path: str) -> None:
         assert await _read_ids(reader, 1) == ["i1"]
     nobody = f"POST {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode()
     stolen = f"authorization: Bearer {door.key}\r\n".encode()
-    assert (await _ask(door, nobody + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(EVENT), EVENT, stolen)))[0] == 401
+    assert (await ask(door, nobody + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(EVENT), EVENT, stolen)))[0] == 401
 
 
 @pytest.mark.parametrize("tail", [b"0\r\nx-a: ", b"1;x="])
@@ -193,8 +163,8 @@ async def test_close_is_the_end(door: Door) -> None:
     """After `Connection: close` the answer says so, the connection ends, and nothing behind the request is taken."""
     for path in ("/v1/events", "/v1/events?x=1"):
         async with door.connected() as (reader, writer):
-            writer.write(_named(door, "last", path, connection="close") + _named(door, "behind", path))
-            status, head, _ = await _read(reader)
+            writer.write(named(door, "last", path, connection="close") + named(door, "behind", path))
+            status, head, _ = await read_answer(reader)
             assert (status, head.count(b"connection: close\r\n")) == (200, 1)
             assert await reader.read() == b""
     assert {event.id for event in await door.events()} == {"last"}
@@ -203,7 +173,7 @@ async def test_close_is_the_end(door: Door) -> None:
 async def test_http_1_0_is_answered_and_closed(door: Door) -> None:
     """An HTTP/1.0 request is taken, answered with a length, and its connection closed."""
     async with door.connected() as (reader, writer):
-        writer.write(_keyed(door).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        writer.write(keyed(door).replace(b"HTTP/1.1", b"HTTP/1.0"))
         assert await _read_ids(reader, 1) == ["i1"]
         assert await reader.read() == b""
 
@@ -212,10 +182,10 @@ async def test_http_1_0_is_answered_and_closed(door: Door) -> None:
 async def test_an_upgrade_with_a_body_is_an_ordinary_request(door: Door, path: str) -> None:
     """Who asks for another protocol while posting gets the event's answer, and no part of the body is taken for a request."""
     wish = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAEAAEAAAAIAAAAA"}
-    request = _named(door, "up", path, **wish)
-    smuggled = _keyed(door, _named(door, "smuggled"), path, **wish)
+    request = named(door, "up", path, **wish)
+    smuggled = keyed(door, named(door, "smuggled"), path, **wish)
     async with door.connected() as (reader, writer):
-        writer.write(request + _named(door, "next"))
+        writer.write(request + named(door, "next"))
         assert await _read_ids(reader, 2) == ["up", "next"]
         for cut in (5, len(request) - len(EVENT) - 2, len(request) - len(EVENT), len(request) - 3):
             writer.write(request[:cut])
@@ -226,13 +196,13 @@ async def test_an_upgrade_with_a_body_is_an_ordinary_request(door: Door, path: s
         writer.write(smuggled[:head])
         await asyncio.sleep(0.01)
         writer.write(smuggled[head:])
-        assert (await _read(reader))[0] == 400
+        assert (await read_answer(reader))[0] == 400
 
 
 async def test_expect_is_obeyed(door: Door) -> None:
     """Who waits for `100 Continue` gets it, also where the body came along, and one answer."""
     async with door.connected() as (reader, writer):
-        writer.write(_named(door, "expects", expect="100-continue"))
+        writer.write(named(door, "expects", expect="100-continue"))
         async with asyncio.timeout(20):
             assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert await _read_ids(reader, 1) == ["expects"]
@@ -242,13 +212,13 @@ async def test_shutdown_waits_for_a_request_on_the_short_way(door: Door) -> None
     """A server that stops answers what waits for the log, says that it closes, and closes."""
     async with door.connected() as (reader, writer):
         async with door.stuck_disk():
-            writer.write(_named(door, "late"))
+            writer.write(named(door, "late"))
             await until(lambda: door.in_flight() > 0)
             (connection,) = door.server.server_state.connections
             assert isinstance(connection, GuardedProtocol)
             door.server.should_exit = True
             await until(lambda: not connection.cycle.keep_alive)
-        status, head, body = await _read(reader)
+        status, head, body = await read_answer(reader)
         assert (status, json.loads(body)["results"][0]["id"], head.count(b"connection: close")) == (200, "late", 1)
         assert await reader.read() == b""
     assert [event.id for event in await door.events()] == ["late"]
@@ -260,8 +230,8 @@ async def test_silence_after_an_answer_ends_the_connection(door: Door, path: str
     door.server.config.timeout_keep_alive = 0
     async with door.connected() as (reader, writer):
         async with door.stuck_disk():
-            writer.write(_request("/v1/events", EVENT, {"authorization": "Bearer nobody"}) + _named(door, "waits", path))
-            assert (await _read(reader))[0] == 401
+            writer.write(post_of("/v1/events", EVENT, {"authorization": "Bearer nobody"}) + named(door, "waits", path))
+            assert (await read_answer(reader))[0] == 401
             await until(lambda: door.in_flight() > 0)
             (connection,) = door.server.server_state.connections
             assert isinstance(connection, GuardedProtocol)
@@ -275,13 +245,13 @@ async def test_a_leaving_server_takes_nothing_that_it_can_not_answer(door: Door)
     """Once an answer has closed the connection, what stands behind its request in the packet is not taken."""
     door.server.config.encoded_headers.append(CLOSE)
     await until(lambda: CLOSE in door.server.server_state.default_headers)
-    refused = _request("/v1/events", EVENT, {"authorization": "Bearer nobody"})
+    refused = post_of("/v1/events", EVENT, {"authorization": "Bearer nobody"})
     for behind in ("/v1/events", "/v1/events?x=1"):
         async with door.connected() as (reader, writer):
-            writer.write(refused + _named(door, "unheard", behind))
-            assert (await _read(reader))[0] == 401
+            writer.write(refused + named(door, "unheard", behind))
+            assert (await read_answer(reader))[0] == 401
             assert await reader.read() == b""
-    assert (await _ask(door, _named(door, "heard")))[0] == 200
+    assert (await ask(door, named(door, "heard")))[0] == 200
     assert [event.id for event in await door.events()] == ["heard"]
 
 
@@ -295,7 +265,7 @@ async def _watch(door: Door, sizes: list[int]) -> None:
 
 async def test_who_does_not_read_is_not_heard(door: Door) -> None:
     """A client that reads no answers fills no memory: its requests wait, and its connection is ended when its time is over."""
-    packet = _keyed(door, b"[" + b",".join([b"{}"] * 500) + b"]")
+    packet = keyed(door, b"[" + b",".join([b"{}"] * 500) + b"]")
     sizes: list[int] = []
     watching = asyncio.create_task(_watch(door, sizes))
     async with door.connected() as (reader, writer):
