@@ -5,6 +5,9 @@ import binascii
 
 from services.ingest.refusals import RequestRefused
 
+NO_KEY = "send a write key: Authorization: Bearer KEY, or Basic with the key as user"
+"""What whoever sent none is told."""
+
 
 def secret_of(authorization: bytes | None) -> str:
     """Return the key that a request names; raises `RequestRefused` (401) where it names none."""
@@ -17,7 +20,7 @@ def secret_of(authorization: bytes | None) -> str:
         case _:
             secret = b""
     if not secret:
-        raise RequestRefused("unauthorized", "send a write key: Authorization: Bearer KEY, or Basic with the key as user")
+        raise RequestRefused("unauthorized", NO_KEY)
     return secret.decode("latin-1")
 
 

@@ -19,7 +19,7 @@ from services.ingest.admission import InFlight, RateLimit
 from services.ingest.answers import refusal
 from services.ingest.bots import is_bot
 from services.ingest.cors import answer_headers, check_origin, preflight_headers
-from services.ingest.credentials import secret_of
+from services.ingest.credentials import NO_KEY, secret_of
 from services.ingest.dead_letters import bury
 from services.ingest.doors.cloudevents import handshake
 from services.ingest.doors.port import Answer, Door, Parcel, Posted
@@ -36,6 +36,7 @@ from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT, INGEST_SECONDS
 TOPIC = "povod.events"
 KEY_PARAMETER = "writeKey"
 """The query's parameter that names a key, for clients that can't send a header (`navigator.sendBeacon`)."""
+_NO_KEY_INSIDE = "there is no write key in this request; it goes where your library has its own key (writeKey, api_key, api_secret)"
 MAX_EXPANSION = 8
 """Times the largest body that a request's events may have on the log: what it says once of all of them stands in each."""
 _log = structlog.get_logger()
@@ -79,7 +80,7 @@ class Intake:
         """Read and judge a request; raises `PovodError` where it is refused as a whole."""
         parcel = door.read(posted)
         if key is None:
-            key = self._admitted(parcel.key or posted.query.get(KEY_PARAMETER, ""))
+            key = self._admitted(parcel.key or posted.query.get(KEY_PARAMETER, ""), _NO_KEY_INSIDE)
         try:
             return self._judged(parcel, posted, key)
         except RequestRefused as error:
@@ -126,9 +127,9 @@ class Intake:
             return answer
         return answer._replace(headers=(*answer.headers, *answer_headers(origin, key, self._parts.keys.allows_origin)))
 
-    def _admitted(self, secret: str) -> WriteKey:
+    def _admitted(self, secret: str, where: str = NO_KEY) -> WriteKey:
         if not secret:
-            raise RequestRefused("unauthorized", "send a write key: Authorization: Bearer KEY, or Basic with the key as user")
+            raise RequestRefused("unauthorized", where)
         key = self._parts.keys.find(secret)
         try:
             self._rate.admit(key.name, monotonic(), key.rate)

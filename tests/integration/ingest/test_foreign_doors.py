@@ -64,6 +64,14 @@ async def test_posthog_shows_the_detail(door: Door) -> None:
     assert (answer.status_code, "write key" in answer.json()["detail"]) == (401, True)
 
 
+@pytest.mark.parametrize("path", ["/batch/", "/v1/batch", "/mp/collect"])
+async def test_a_missing_key_is_told_in_the_library_s_words(door: Door, path: str) -> None:
+    """Where a library has a place of its own for the key, the refusal names that place, not a header that nobody reads there."""
+    answer = await door.client.post(path, json={"batch": BATCH, "client_id": "5.7", "events": [{"name": "purchase"}]})
+    assert answer.status_code == 401
+    assert answer.json()["message"].endswith("where your library has its own key (writeKey, api_key, api_secret)")
+
+
 async def test_cloudevents(door: Door) -> None:
     """An event in binary mode and a batch are in the log, with their own source; 415 and 400 where nothing can be taken."""
     bearer = {"authorization": f"Bearer {door.key}"}
