@@ -31,8 +31,9 @@ def requests_of(host: str) -> list[bytes]:
 
 
 class Connection(asyncio.Protocol):
-    """Posts one request after the other from `first` to `ends_at` (`time.monotonic`: the loop's time is one of milliseconds), one each `every` seconds; 0: at once.
+    """Posts one request after the other, each `every` seconds (0: as soon as the last one is answered), from `first` to `ends_at`.
 
+    Times are of `time.monotonic`: the loop's own counts milliseconds.
     `done` is set when the time is up and the last answer has come; it fails where the server hangs up.
     """
 
