@@ -3,7 +3,7 @@
 The fields are written in this order into links that are out for years: add new ones at the end, with a default, and never reorder them.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -60,13 +60,21 @@ class SurveyClaim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ConfirmationClaim(msgspec.Struct, frozen=True, array_like=True):
-    """Whoever reads what is sent to this address may say that this customer wants messages there (double opt-in)."""
+    """Whoever reads what is sent to this address may say that this customer wants messages there (double opt-in).
+
+    `asked_at` is when the message that asks was decided, aware UTC: an agreement is not asked for for ever. None in links older than that.
+    """
 
     customer: CustomerId
     channel: Channel
     address: str
     message_id: MessageId | None = None
     language: str = ""
+    asked_at: datetime | None = None
+
+    def is_expired(self, now: datetime, valid_for: timedelta) -> bool:
+        """Say whether the question is older than `valid_for`."""
+        return self.asked_at is not None and now - self.asked_at > valid_for
 
 
 Claim = UnsubscribeClaim | ClickClaim | OpenClaim | PreferencesClaim | SurveyClaim | ConfirmationClaim

@@ -50,8 +50,8 @@ class Renderer:
         if bundle.mentions("preferences_url"):
             found["preferences_url"] = self._url("p", PreferencesClaim(message.customer, message.channel, message.message_id, language))
         if bundle.mentions("confirm_url"):
-            claim = ConfirmationClaim(message.customer, message.channel, message.recipient, message.message_id, language)
-            found["confirm_url"] = self._url("d", claim)
+            asked = (message.recipient, message.message_id, language, message.decided_at)
+            found["confirm_url"] = self._url("d", ConfirmationClaim(message.customer, message.channel, *asked))
         if bundle.mentions("survey_url"):
             found["survey_url"] = _SurveyUrl(self._signer, f"{self._public_url}/s/", message, language).of
         return found

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from services.consent.claims import ConfirmationClaim
 from services.consent.confirmation import confirm
 from services.contracts.errors import DatabaseUnavailable
-from services.ingest.returning.parts import ReturningParts, page_router, read_form
+from services.ingest.returning.parts import EXPIRING, RESPONSES, ReturningParts, page_router, read_form
 from services.ingest.returning.visitors import language_for
 
 PATH = "/d/{token}"
@@ -24,16 +24,16 @@ class ConfirmationPage:
         """Show the page that asks; changes nothing."""
         claim = self._parts.claim_of(token, ConfirmationClaim)
         language = language_for(request, claim.language if claim else "")
-        if claim is None:
-            return self._parts.unknown(language)
+        if claim is None or self._is_expired(claim):
+            return self._parts.unknown(language) if claim is None else self._parts.expired(language)
         return self._parts.pages.answer("confirmation", language, channel=claim.channel, address=claim.address)
 
     async def confirm_a_subscription(self, token: str, request: Request) -> Response:
         """Subscribe the customer to the channel at this address. Harmless twice."""
         claim = self._parts.claim_of(token, ConfirmationClaim)
         language = language_for(request, claim.language if claim else "")
-        if claim is None:
-            return self._parts.unknown(language)
+        if claim is None or self._is_expired(claim):
+            return self._parts.unknown(language) if claim is None else self._parts.expired(language)
         await read_form(request, self._parts.in_flight)  # nothing in it counts; the connection is left clean
         proof = self._parts.proof(request, SOURCE, claim.message_id)
         try:
@@ -45,8 +45,12 @@ class ConfirmationPage:
         _log.info("a customer confirmed a subscription", action="customer.confirmed", channel=claim.channel)
         return self._parts.pages.notice("confirmed", language, address=claim.address)
 
+    def _is_expired(self, claim: ConfirmationClaim) -> bool:
+        ingest = self._parts.ingest
+        return claim.is_expired(ingest.clock.now(), ingest.settings.confirmation_valid_for)
+
 
 def router_of(parts: ReturningParts) -> APIRouter:
     """Return the routes."""
     page = ConfirmationPage(parts)
-    return page_router("links", PATH, page.ask_for_a_confirmation, page.confirm_a_subscription)
+    return page_router("links", PATH, page.ask_for_a_confirmation, page.confirm_a_subscription, {**RESPONSES, **EXPIRING})

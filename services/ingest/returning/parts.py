@@ -35,6 +35,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     503: {"description": "not written; try again"},
 }
 """What the pages answer beside 200."""
+EXPIRING: dict[int | str, dict[str, Any]] = {410: {"description": "the link has expired"}}
+"""What pages answer too whose links have their time."""
 Form = Mapping[str, Sequence[str]]
 Handler = Callable[[str, Request], Awaitable[Response]]
 """Answers a request for a page: its token, the request. Name and docstring stand in the OpenAPI document."""
@@ -71,16 +73,20 @@ class ReturningParts:
         """Answer a token that is not ours."""
         return self.pages.notice("unknown", language, 404)
 
+    def expired(self, language: Language) -> Response:
+        """Answer a token whose time is over."""
+        return self.pages.notice("expired", language, 410)
+
     def later(self, language: Language) -> Response:
         """Answer what could not be written now."""
         return self.pages.notice("later", language, 503, RETRY_AFTER)
 
 
-def page_router(tag: str, path: str, ask: Handler, act: Handler) -> APIRouter:
+def page_router(tag: str, path: str, ask: Handler, act: Handler, responses: Mapping[int | str, dict[str, Any]] = RESPONSES) -> APIRouter:
     """Return the routes of a page: GET, which changes nothing, and POST, which does what was asked."""
     router = APIRouter(tags=[tag])
     for method, handler in (("GET", ask), ("POST", act)):
-        router.add_api_route(path, handler, methods=[method], response_class=HTMLResponse, responses=RESPONSES)
+        router.add_api_route(path, handler, methods=[method], response_class=HTMLResponse, responses=dict(responses))
     router.add_api_route(path, ask, methods=["HEAD"], include_in_schema=False)  # programs that check links ask so (RFC 9110, 9.1)
     return router
 

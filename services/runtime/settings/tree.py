@@ -126,6 +126,9 @@ class IngestSettings(Section):
     )
 
     pages_directory: Path | None = Field(None, description="folder of files that take the place of the pages' own of the same name")
+    confirmation_valid_for: Duration = Field(
+        timedelta(days=30), description="how long after it was decided a message's link that confirms an address works"
+    )
     preference_channels: tuple[str, ...] = Field(
         (), description='channels that the preference page offers to everybody, such as ["email", "sms"]'
     )

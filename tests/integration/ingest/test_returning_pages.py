@@ -1,6 +1,7 @@
 """Preference page, survey and confirmation over a real socket, as forms without a script post to them."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -165,6 +166,23 @@ async def test_a_confirmation_subscribes_with_its_evidence(door: Door) -> None:
     (event,) = await outbox(door)
     assert (event.type, event.subject, event.data["state"], event.data["source"]) == ("povod.consent", "ann", "subscribed", "double_opt_in")
     assert door.wakes == ["outbox"]
+
+
+async def test_a_confirmation_expires_and_nothing_else_does(door: Door) -> None:
+    """Thirty days after it was asked for, to the moment, an address is confirmed no more: 410, nothing is written. The other links work."""
+    asked_at = door.clock.now()
+    path = path_of(door, "d", ConfirmationClaim(ANN, EMAIL, "ann@shop.example", MESSAGE, "ru", asked_at))
+    endless = claims(door) | {"u": UnsubscribeClaim(ANN, EMAIL, MESSAGE)}
+    others = {page: path_of(door, page, endless[page]) for page in ("u", "p", "s")}
+    door.clock.advance(timedelta(days=30))
+    assert (await door.client.get(path)).status_code == 200
+    door.clock.advance(timedelta(microseconds=1))
+    asked, pressed = await door.client.get(path), await post(door, path, [])
+    assert (asked.status_code, pressed.status_code) == (410, 410)
+    assert "<h1>Срок ссылки истёк</h1>" in asked.text
+    assert (await states(door), await outbox(door), door.wakes) == ({}, [], [])
+    door.clock.advance(timedelta(days=3_650))
+    assert {page: (await door.client.get(other)).status_code for page, other in others.items()} == {"u": 200, "p": 200, "s": 200}
 
 
 async def test_a_confirmation_is_escaped(door: Door) -> None:

@@ -28,7 +28,7 @@ CLAIMS: list[Claim] = [
     OpenClaim(ANN, EMAIL, MESSAGE, NOON),
     PreferencesClaim(ANN, EMAIL, MESSAGE, "ru"),
     SurveyClaim(ANN, EMAIL, MESSAGE, "nps", "en"),
-    ConfirmationClaim(ANN, EMAIL, "ann@shop.example", MESSAGE, "ru"),
+    ConfirmationClaim(ANN, EMAIL, "ann@shop.example", MESSAGE, "ru", NOON),
 ]
 OF_FERNET = b"\x93\xb0ann@shop.example\xa5email\xc0"
 """An unsubscribe claim of the first form, without a message, as MessagePack."""

@@ -49,10 +49,12 @@ async def test_preferences() -> None:
 
 
 async def test_confirmation() -> None:
-    """`confirm_url` confirms the address to which the message goes."""
+    """`confirm_url` confirms the address to which the message goes, and says when it was asked for: when the message was decided."""
     prefix, _, token = (await shown("{{ confirm_url }}")).rpartition("/")
     assert prefix == "https://go.shop.example/d"
-    assert SIGNER.read(token, ConfirmationClaim) == ConfirmationClaim(ANN, EMAIL, "ann@shop.example", MESSAGE, "ru")
+    assert SIGNER.read(token, ConfirmationClaim) == ConfirmationClaim(
+        ANN, EMAIL, "ann@shop.example", MESSAGE, "ru", make_message("m-1").decided_at
+    )
 
 
 async def test_surveys() -> None:
