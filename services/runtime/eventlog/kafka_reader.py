@@ -1,17 +1,11 @@
-"""Reading Kafka as a member of a consumer group.
-
-aiokafka calls its rebalance listener from a background task; the port promises ours inside `poll`. So the background only leaves
-notes (what was taken, what was given) and, for a while, lets a rebalance wait until the running `poll` or the next one has dealt
-with them. Whoever waits too long is fenced by the cursor's epoch, as every zombie is.
-"""
+"""Reading Kafka as a member of a consumer group; how rebalances reach `poll`: `kafka_rebalance`."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from services.contracts.errors import LogTruncated, LogUnavailable, Retryable
@@ -19,6 +13,7 @@ from services.runtime.clock import Clock
 from services.runtime.eventlog.kafka_connections import Connections
 from services.runtime.eventlog.kafka_ends import Ends
 from services.runtime.eventlog.kafka_errors import FOREIGN, stopped, unavailable, within
+from services.runtime.eventlog.kafka_rebalance import RebalanceNotes
 from services.runtime.eventlog.kafka_records import foreign, ours, to_record
 from services.runtime.eventlog.port import Batch, PartitionListener, Record, TopicPartition
 
@@ -45,7 +40,7 @@ class KafkaReader:
         self._consumer: Any = None
         self._held: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
-        self._notes = Notes(self._patience)
+        self._notes = RebalanceNotes(self._patience)
         self._error: BaseException | None = None
         self._looked_at = float("-inf")
         self._closed = False
@@ -61,7 +56,7 @@ class KafkaReader:
             await stopped(consumer.stop(), 5)
             raise
         self._consumer = consumer
-        self._notes = Notes(self._patience, consumer)
+        self._notes = RebalanceNotes(self._patience, consumer)
         consumer.subscribe(list(self._topics), listener=self._notes)
 
     async def poll(self, *, max_records: int, timeout: timedelta) -> Mapping[TopicPartition, Batch]:  # noqa: ASYNC109 - the port's
@@ -254,48 +249,6 @@ class KafkaReader:
             if is_urgent:
                 raise
             return {}
-
-
-class Notes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """What aiokafka's background task leaves for `poll`."""
-
-    def __init__(self, patience: float, consumer: Any = None) -> None:
-        self.gained: frozenset[TopicPartition] = frozenset()
-        self.is_revoking = False
-        self.changed = asyncio.Event()
-        self._patience = patience
-        self._consumer = consumer
-        self._has_any = False
-        self._revoked = asyncio.Event()
-
-    async def on_partitions_revoked(self, revoked: Iterable[object]) -> None:  # noqa: ARG002 - all of it, always: rebalances are eager
-        """Ask for everything back and wait for it, within reason."""
-        self.gained = frozenset()
-        if self._has_any:
-            self.is_revoking = True
-            self._revoked.clear()
-            self.changed.set()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._revoked.wait(), self._patience)
-
-    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Hold the new partitions back until `poll` has found out where they begin."""
-        self._consumer.pause(*assigned)
-        self.gained = frozenset(ours(at) for at in assigned)
-        self._has_any = bool(self.gained)
-        self.changed.set()
-
-    def revoked(self) -> None:
-        """Let the rebalance go on."""
-        self.is_revoking = False
-        self._has_any = bool(self.gained)
-        self._revoked.set()
-
-    def dismiss(self) -> None:
-        """Wait for nobody any more."""
-        self.gained = frozenset()
-        self._has_any = False
-        self._revoked.set()
 
 
 def _already_lost() -> suppress:
