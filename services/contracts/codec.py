@@ -4,7 +4,6 @@ Decoding is strict: what comes from a topic is input like any other (any produce
 """
 
 from datetime import UTC, datetime
-from functools import lru_cache
 
 import msgspec
 
@@ -64,7 +63,6 @@ def as_utc(moment: datetime) -> datetime:
         raise InvalidEvent(f"{moment.isoformat()} is outside the years 1 to 9999", code="time_out_of_range", pointer="/time") from error
 
 
-@lru_cache(maxsize=64)
 def key_of(customer: str) -> bytes:
     """Return the record key of a customer: the id in UTF-8."""
     return customer.encode()

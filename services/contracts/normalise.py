@@ -107,10 +107,10 @@ def normalise(item: Item, reception: Reception) -> Normalised:
             originaltime=UNSET if kept is stated else stated,
             bot=True if reception.bot else UNSET,
         ),
-        generated=not given,
-        hashed=hashed,
-        clamped=kept is not time,
-        warnings=warnings,
+        not given,
+        hashed,
+        kept is not time,
+        warnings,
     )
 
 

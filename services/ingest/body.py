@@ -91,6 +91,8 @@ class Body:
     def _unpack(self, packed: bytes, encoding: bytes) -> bytes:
         if packed.startswith(_GZIP_MAGIC):
             body = inflate(packed, self._limit)
+        elif not encoding:
+            return packed
         elif encoding.strip().lower() == b"deflate" and _is_zlib(packed):
             body = inflate(packed, self._limit, zlib.MAX_WBITS)
         else:

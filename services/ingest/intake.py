@@ -31,7 +31,7 @@ from services.ingest.recent import Recent
 from services.ingest.refusals import RequestRefused, refusal_of
 from services.ingest.tally import Tally
 from services.ingest.uuid7 import new_uuid7
-from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT, INGEST_SECONDS
+from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT
 
 TOPIC = "povod.events"
 KEY_PARAMETER = "writeKey"
@@ -64,6 +64,9 @@ class Intake:
         self.in_flight = InFlight(parts.settings.max_in_flight)
         self.recent = Recent()
         self._tally = Tally(parts.metrics)
+        self._region = parts.settings.phone_region
+        self._max_batch = parts.settings.max_batch
+        self._max_events = MAX_EXPANSION * parts.settings.max_body
 
     def key_of(self, door: Door, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> WriteKey | None:
         """Return whose request this is, before its body is read; None where only the body may say.
@@ -116,7 +119,7 @@ class Intake:
 
     def note_end(self, status: int, seconds: float) -> None:
         """Note that a request was answered."""
-        self._parts.metrics.observe(INGEST_SECONDS, seconds, status=str(status))
+        self._tally.note_end(status, seconds)
 
     def report(self) -> None:
         """Bring the gauges up to date; called before they are read, since a request has no time for it."""
@@ -143,28 +146,20 @@ class Intake:
             check_origin(key, posted.headers.get(b"origin"))
         self._check(parcel)
         self._rate.charge(key.name, len(parcel.items), monotonic(), key.rate)
-        most = MAX_EXPANSION * self._parts.settings.max_body
-        judged = self._judge.judge(parcel.items, self._reception(key, posted), most)
-        return Taken(posted, key, judged, sum(len(record.value) for record in judged.records) - len(posted.body))
+        judged = self._judge.judge(parcel.items, self._reception(key, posted), self._max_events)
+        return Taken(posted, key, judged, sum([len(record.value) for record in judged.records]) - len(posted.body))
 
     def _check(self, parcel: Parcel) -> None:
-        if len(parcel.items) > self._parts.settings.max_batch:
-            limit = self._parts.settings.max_batch
-            raise RequestRefused("batch_too_large", f"a request has at most {limit} events, not {len(parcel.items)}")
+        if len(parcel.items) > self._max_batch:
+            raise RequestRefused("batch_too_large", f"a request has at most {self._max_batch} events, not {len(parcel.items)}")
 
     def _reception(self, key: WriteKey, posted: Posted) -> Reception:
         given = posted.headers.get(b"traceparent")
         traceparent = None if given is None else valid_traceparent(given.decode("latin-1"))
-        return Reception(
-            source=key.name,
-            trusted=key.trusted,
-            received_at=posted.received_at,
-            new_id=partial(new_uuid7, posted.received_at),
-            traceparent=traceparent,
-            bot=key.scope == "browser" and is_bot(posted.headers.get(b"user-agent")),
-            is_signed=None if key.identity is None else partial(is_signed, key.identity),
-            phone_region=self._parts.settings.phone_region,
-        )
+        is_sent_by_bot = key.scope == "browser" and is_bot(posted.headers.get(b"user-agent"))
+        checks = None if key.identity is None else partial(is_signed, key.identity)
+        new_id = partial(new_uuid7, posted.received_at)
+        return Reception(key.name, key.trusted, posted.received_at, new_id, traceparent, is_sent_by_bot, checks, self._region)
 
     async def _store_both(self, taken: Taken) -> None:
         """Append and bury at the same time: a log that does not answer is waited for once."""

@@ -94,6 +94,7 @@ class Judge:
         its events stands in each of them.
         """
         judged, room = Judged([], [], [], []), _Room(max_bytes)
+        records, results, rejects, merges = judged
         seen: dict[tuple[str, str, str], Event] = {}
         for index, item in enumerate(items):
             try:
@@ -103,16 +104,16 @@ class Judge:
                 value = self._encode(found)
                 status = _status(found.event, seen)
             except InvalidEvent as error:
-                judged.results.append(_rejection(index, item, error))
-                judged.rejects.append(self._reject(item, error))
-                room.take(judged.rejects[-1].value)
+                results.append(_rejection(index, item, error))
+                rejects.append(self._reject(item, error))
+                room.take(rejects[-1].value)
                 continue
             room.take(value)
-            judged.results.append(_acceptance(index, found, status))
+            results.append(_acceptance(index, found, status))
             if status == "accepted":
-                judged.records.append(_record(found.event, value))
+                records.append(_record(found.event, value))
                 if (merge := merge_of(found.event)) is not None:
-                    judged.merges.append(_record(merge, encode_event(merge)))
+                    merges.append(_record(merge, encode_event(merge)))
         return judged
 
     def _reject(self, item: Item, error: InvalidEvent) -> Reject:

@@ -113,7 +113,7 @@ class Recent:
         total = len(judged.results)
         if not total:
             return
-        size = max(len(posted.body), sum(len(record.value) for record in judged.records))  # what a batch says once stands in each event
+        size = max(len(posted.body), sum([len(record.value) for record in judged.records]))  # what a batch says once stands in each event
         kept = min(total, LIMIT) if size <= MAX_BYTES else max(1, min(total * MAX_BYTES // size, LIMIT))
         if kept == total:
             noted = _Noted(self._next(), posted.received_at, door, total, size, judged.results, judged.records, judged.rejects)

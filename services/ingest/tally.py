@@ -1,11 +1,11 @@
-"""Count what became of events: by key and door, and of the rejected ones by reason too."""
+"""Count what became of events: by key and door, and of the rejected ones by reason too; and how long their requests took."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from services.ingest.judge import Judged, Reject
-from services.runtime.telemetry.metrics import INGEST_EVENTS, INGEST_REFUSED, INGEST_REJECTS, Metrics
+from services.runtime.telemetry.metrics import INGEST_EVENTS, INGEST_REFUSED, INGEST_REJECTS, INGEST_SECONDS, Metrics
 
 
 class _Counters(NamedTuple):
@@ -20,6 +20,7 @@ class Tally:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._counters: dict[tuple[str, str], _Counters] = {}
+        self._seconds: dict[int, Callable[[float], None]] = {}
 
     def count(self, key: str, door: str, judged: Judged) -> None:
         """Count a request's events."""
@@ -36,6 +37,12 @@ class Tally:
     def count_refused(self, key: str, door: str, code: str) -> None:
         """Count a request that was refused as a whole; `key` is empty where it is not known."""
         self._metrics.add(INGEST_REFUSED, key=key, door=door, code=code)
+
+    def note_end(self, status: int, seconds: float) -> None:
+        """Note how long an answer of that status took."""
+        if (noting := self._seconds.get(status)) is None:
+            noting = self._seconds[status] = self._metrics.histogram(INGEST_SECONDS, status=str(status))
+        noting(seconds)
 
     def _count_reasons(self, key: str, door: str, rejects: Sequence[Reject]) -> None:
         for code, number in Counter(reject.code for reject in rejects).items():

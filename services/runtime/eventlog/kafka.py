@@ -44,7 +44,7 @@ class KafkaEventLog:
         self._patience = patience_of(settings)
         self._ends = Ends(self._connections)
         self._appender: KafkaAppender | None = None
-        self._names: dict[str, list[TopicPartition]] = {}
+        self._partitions: dict[str, int] = {}
         self._readers: list[KafkaReader] = []
 
     async def start(self) -> None:
@@ -62,16 +62,16 @@ class KafkaEventLog:
         """Return what is done once all in-sync replicas have the records."""
         if self._appender is None:
             raise LogUnavailable("the event log is not open")
-        if not records or (names := self._names.get(topic)) is None:
+        if not records or (partitions := self._partitions.get(topic)) is None:
             return self._append_first(topic, records)
         weight = weigh(records)
-        placed = place(topic, records, len(names))
-        return self._appender.append({names[number]: share for number, share in placed.items()}, weight)
+        placed = place(topic, records, partitions)
+        return self._appender.append(topic, placed, weight)
 
     async def _append_first(self, topic: str, records: Sequence[OutgoingRecord]) -> None:
         """Learn the topic's partitions, then append."""
         if records:
-            self._names[topic] = [TopicPartition(topic, number) for number in range(await self._ends.count(topic))]
+            self._partitions[topic] = await self._ends.count(topic)
             await self.append(topic, records)
 
     def reader(self, group: str, topics: Sequence[str], listener: PartitionListener) -> EventLogReader:

@@ -21,7 +21,6 @@ from services.runtime.eventlog.kafka_overdue import Overdue, Patience
 from services.runtime.eventlog.kafka_producers import Producers, Session
 from services.runtime.eventlog.port import OutgoingRecord, TopicPartition
 
-Placed = Mapping[TopicPartition, Sequence[OutgoingRecord]]
 Settle = Callable[[BaseException | None], None]
 _BACKLOG_BYTES = 134_217_728
 """More than this unacknowledged, and appends are refused: memory is bounded."""
@@ -35,7 +34,7 @@ class KafkaAppender:
         self._departures = Departures(linger.total_seconds(), patience.silent)
         self._ack_timeout = patience.silent
         self._overdue: Overdue[Append] = Overdue(patience, lambda: self._producers.acknowledged_at, is_there, self._give_up)
-        self._lanes: dict[TopicPartition, Lane] = {}
+        self._lanes: dict[tuple[str, int], Lane] = {}
         self._weight = 0
         self._closed = False
 
@@ -43,10 +42,10 @@ class KafkaAppender:
         """Connect; raises `LogUnavailable`."""
         await self._producers.current()
 
-    def append(self, placed: Placed, weight: int) -> "asyncio.Future[None]":
+    def append(self, topic: str, placed: Mapping[int, Sequence[OutgoingRecord]], weight: int) -> "asyncio.Future[None]":
         """Return what is done once all is acknowledged, or fails with `LogUnavailable` when the patience is over.
 
-        Raises `LogUnavailable` where it can't even begin.
+        `placed` are the records by partition, `weight` their bytes. Raises `LogUnavailable` where it can't even begin.
         """
         if self._closed:
             raise LogUnavailable("the event log is closed")
@@ -55,8 +54,11 @@ class KafkaAppender:
         loop = asyncio.get_running_loop()
         append = Append(len(placed), loop.create_future(), loop.time(), weight)
         self._weight += weight
-        for partition, records in placed.items():
-            self._enqueue(partition, Share(append, records))
+        for number, records in placed.items():
+            lane = self._lanes.get((topic, number)) or self._open(TopicPartition(topic, number))
+            lane.waiting.append(Share(append, records))
+            if not lane.is_due:
+                self._departures.add(lane)
         self._overdue.watch(append)
         return append.done
 
@@ -78,12 +80,10 @@ class KafkaAppender:
         """When Kafka last acknowledged, in the event loop's time."""
         return self._producers.acknowledged_at
 
-    def _enqueue(self, partition: TopicPartition, share: Share) -> None:
-        if (lane := self._lanes.get(partition)) is None:
-            lane = self._lanes[partition] = Lane(partition)
-            lane.task = asyncio.create_task(self._run(lane), name=f"append to {partition.topic}/{partition.partition}")
-        lane.waiting.append(share)
-        self._departures.add(lane)
+    def _open(self, partition: TopicPartition) -> Lane:
+        lane = self._lanes[partition] = Lane(partition)
+        lane.task = asyncio.create_task(self._run(lane), name=f"append to {partition.topic}/{partition.partition}")
+        return lane
 
     async def _run(self, lane: Lane) -> None:
         try:

@@ -14,8 +14,11 @@ _OVERHEAD = 64
 
 def size_of(record: OutgoingRecord) -> int:
     """Return what the record weighs, in bytes, its fixed costs included."""
-    headers = sum(len(name) + len(value) for name, value in record.headers) if record.headers else 0
-    return len(record.key) + len(record.value) + headers + _OVERHEAD
+    key, value, headers, _ = record
+    size = len(key) + len(value) + _OVERHEAD
+    for name, content in headers:
+        size += len(name) + len(content)
+    return size
 
 
 def weigh(records: Sequence[OutgoingRecord]) -> int:

@@ -128,6 +128,11 @@ class Metrics:
         counting: Callable[[float], None] = self._child(definition, labels).inc
         return counting
 
+    def histogram(self, definition: HistogramOf, **labels: str) -> Callable[[float], None]:
+        """Return what notes a value under these labels, as `counter` does."""
+        noting: Callable[[float], None] = self._child(definition, labels).observe
+        return noting
+
     def set(self, definition: GaugeOf, value: float, **labels: str) -> None:
         """Say where a gauge stands."""
         self._child(definition, labels).set(value)
