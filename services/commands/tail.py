@@ -14,14 +14,14 @@ from services.commands.invocation import Invocation
 from services.commands.tail_lines import fields_of, line_of
 from services.commands.times import moment
 from services.contracts.errors import LogUnavailable
-from services.contracts.topics import DISPATCH, EVENTS
+from services.contracts.topics import DEAD_LETTERS, DISPATCH, EVENTS
 from services.runtime.clock import SystemClock
 from services.runtime.eventlog.opening import open_log
 from services.runtime.eventlog.port import EventLog, Record, TopicPartition
 from services.runtime.lifecycle import stopping_on_signals
 from services.runtime.settings import Settings
 
-_TOPICS = {"events": EVENTS, "dispatch": DISPATCH}
+_TOPICS = {"events": EVENTS, "dispatch": DISPATCH, "rejected": EVENTS + DEAD_LETTERS}
 _POLL = timedelta(milliseconds=500)
 _MOST = 500
 """Records of a partition that are read at once."""
@@ -48,7 +48,7 @@ def _since(context: click.Context, option: click.Parameter, value: str | None) -
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a record.")
 @click.pass_obj
 def tail(invocation: Invocation, *, topic: str, since: Since | None, no_follow: bool, full: bool, as_json: bool) -> None:
-    """Show what comes into a topic: the events of customers, or the messages to be sent. Personal data is masked."""
+    """Show what comes into a topic: events of customers, messages to be sent, or events rejected and why. Personal data is masked."""
 
     def show(record: Record) -> None:
         fields = fields_of(record, full=full)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from services.contracts.topics import DEAD_LETTERS
 from services.runtime.eventlog.port import Record
 from services.runtime.telemetry.redaction import HIDDEN, mask, redacted
 
@@ -27,13 +28,18 @@ _HEAD = (
     "message_id",
 )
 """What a line begins with, as far as the record has it."""
+_WHY = ("reason", "error", "source", "source-topic")
+"""Headers of a dead letter."""
 _LEFT_OUT = frozenset(
     {"specversion", "datacontenttype", "traceparent", "receivedtime", "historical", "time", "decided_at", "windows", "ruleset"}
 )
 
 
 def fields_of(record: Record, *, full: bool) -> dict[str, Any]:
-    """Return where a record lies, when it came, its key and its value; a value that is no JSON object is shown by its size only."""
+    """Return where a record lies, when it came, its key and its value; a value that is no JSON object is shown by its size only.
+
+    Of a dead letter also `why` it is one.
+    """
     value = _read(record.value)
     shown: Any = value if full else _masked(value) if value is not None else None
     key = (record.key or b"").decode("utf-8", "replace")
@@ -44,6 +50,8 @@ def fields_of(record: Record, *, full: bool) -> dict[str, Any]:
         "appended_at": record.appended_at.isoformat(),
         "key": key if full else mask(key),
     }
+    if record.topic.endswith(DEAD_LETTERS):
+        fields["why"] = _why(record, full=full)
     return fields | ({"undecodable": len(record.value)} if value is None else {"value": shown})
 
 
@@ -51,12 +59,19 @@ def line_of(fields: Mapping[str, Any]) -> str:
     """Return the line for people: when it came, what it is, who and why; then the data, cut where it grows long."""
     at = str(fields["appended_at"])[11:19]
     value = fields.get("value")
+    at += "".join(f"  {_flat(each)}" for each in fields.get("why", {}).values())
     if value is None:
         return f"{at}  no JSON object, {fields['undecodable']} bytes, key {_flat(fields['key'])}"
     head = [_flat(value[name]) for name in _HEAD if value.get(name) not in (None, "")]
     rest = {name: each for name, each in value.items() if name not in _HEAD and name not in _LEFT_OUT and each not in (None, {}, [], 0)}
     line = f"{at}  {'  '.join(head)}" + (f"  {_flat(msgspec.json.encode(rest).decode())}" if rest else "")
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+
+
+def _why(record: Record, *, full: bool) -> dict[str, str]:
+    """Return what a dead letter's headers say; what is wrong may repeat a customer's address, so it is masked too."""
+    stated = {name: content.decode("utf-8", "replace") for name, content in record.headers}
+    return {name: stated[name] if full else mask(stated[name]) for name in _WHY if name in stated}
 
 
 def _read(value: bytes) -> dict[str, Any] | None:

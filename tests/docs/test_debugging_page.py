@@ -54,7 +54,8 @@ def test_from_nothing_to_the_first_event(running: Running) -> None:
         ("accepted", None, "first"),
     ]
     assert httpx.get(f"{here}/debug").headers["content-type"] == "text/html; charset=utf-8"
-    tail, since = (command for command in COMMANDS if command[0] == "tail")
+    tail, since, rejected = (command for command in COMMANDS if command[0] == "tail")
     shown = running.project.povod(*tail, "--no-follow", "--json").splitlines()
     assert [json.loads(line)["value"]["id"] for line in shown] == ["first"]
     assert running.project.povod(*since) == ""
+    assert "  missing_customer  " in running.project.povod(*rejected, "--no-follow")

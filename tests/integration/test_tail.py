@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from services.cli import povod
 from services.commands.invocation import Invocation
 from services.commands.tail import Since, records_of
-from services.contracts.topics import DISPATCH, EVENTS
+from services.contracts.topics import DEAD_LETTERS, DISPATCH, EVENTS
 from services.runtime.clock import FrozenClock, SystemClock
 from services.runtime.eventlog.embedded import EmbeddedEventLog
 from services.runtime.eventlog.embedded_watch import WatchedEventLog
@@ -127,11 +127,12 @@ def folder(tmp_path: Path) -> Path:
     """Return a data folder with an event and a message in its log, and what is no JSON."""
 
     async def _fill() -> None:
-        log = EmbeddedEventLog(tmp_path / "log.db", {EVENTS: 2, DISPATCH: 1}, SystemClock())
+        log = EmbeddedEventLog(tmp_path / "log.db", {EVENTS: 2, DISPATCH: 1, EVENTS + DEAD_LETTERS: 1}, SystemClock())
         await log.start()
         await log.append(EVENTS, [OutgoingRecord(b"ann", json.dumps(ANN).encode())])
         await log.append(EVENTS, [OutgoingRecord(b"ann", b"\xff no JSON")])
         await log.append(DISPATCH, [OutgoingRecord(b"ann", json.dumps(SEND).encode())])
+        await log.append(EVENTS + DEAD_LETTERS, [OutgoingRecord(b"", b'{"customer": "ann"}', (("reason", b"missing_type"),))])
         await log.close()
 
     asyncio.run(_fill())
@@ -154,6 +155,12 @@ def test_everything_is_shown_where_it_is_asked_for(folder: Path) -> None:
     assert good["value"] == ANN
     (message,) = _lines(_tail(folder, "dispatch", "--no-follow", "--full", "--json"))
     assert message["value"] == SEND
+
+
+def test_rejected_events_are_shown_with_their_reason(folder: Path) -> None:
+    """The dead letters of events are a topic like the others, with why each is one."""
+    (rejected,) = _lines(_tail(folder, "rejected", "--no-follow", "--json"))
+    assert (rejected["why"], rejected["value"]) == ({"reason": "missing_type"}, {"customer": "ann"})
 
 
 def test_people_get_a_line_a_record(folder: Path) -> None:

@@ -27,6 +27,17 @@ def test_a_line_begins_with_what_it_is() -> None:
     assert line_of(fields_of(_record(event), full=False)) == '12:30:05  order.completed  ann  shop  e1  {"data":{"total":5}}'
 
 
+def test_a_dead_letter_says_why_it_is_one() -> None:
+    """Reason, sentence and write key come first, masked like the rest; programs get them under `why`."""
+    headers = (("reason", b"placeholder_id"), ("error", b"'ann@shop.example' is nobody"), ("source", b"shop"), ("at", b"2026-11-22"))
+    record = _record({"type": "x"})._replace(topic="povod.events.dlq", headers=headers)
+    fields = fields_of(record, full=False)
+    assert fields["why"] == {"reason": "placeholder_id", "error": "'a***@shop.example' is nobody", "source": "shop"}
+    assert line_of(fields) == "12:30:05  placeholder_id  'a***@shop.example' is nobody  shop  x"
+    assert fields_of(record, full=True)["why"]["error"] == "'ann@shop.example' is nobody"
+    assert line_of(fields_of(record._replace(value=b"\xff"), full=False)).endswith("  shop  no JSON object, 1 bytes, key ann")
+
+
 def test_a_long_line_is_cut() -> None:
     """A line has at most 400 characters; the JSON of a record is whole."""
     event = {"type": "x", "data": {"text": "y" * 1_000}}
