@@ -12,6 +12,8 @@ from services.runtime.telemetry.redaction import HIDDEN, mask, redacted
 _LONGEST_LINE = 400
 _NAMES = frozenset({"name", "full_name", "fullname", "username", "ip", "birthday", "address"})
 """Fields of a customer's traits that say who he is, beside those that are masked everywhere."""
+_THEIRS = ("traits", "properties", "$set", "attributes")
+"""Where other libraries' events say who somebody is."""
 _HEAD = (
     "type",
     "command",
@@ -86,6 +88,8 @@ def _masked(value: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {name: redacted(name, each) for name, each in value.items()}
     if isinstance(context := value.get("context"), dict):  # what a template may use: names, addresses, anything
         shown["context"] = dict.fromkeys(context, HIDDEN)
+    for place in _THEIRS:  # of a rejected event, as the client sent it
+        _hide_names(shown.get(place))
     if isinstance(data := shown.get("data"), dict):
         _hide_names(data)
         _hide_names(data.get("traits"))
@@ -96,6 +100,7 @@ def _masked(value: Mapping[str, Any]) -> dict[str, Any]:
 def _hide_names(fields: Any) -> None:
     if isinstance(fields, dict):
         fields.update({name: HIDDEN for name in fields if name.lower() in _NAMES})
+        _hide_names(fields.get("$set"))
 
 
 def _flat(value: Any) -> str:

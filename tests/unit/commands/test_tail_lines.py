@@ -38,6 +38,14 @@ def test_a_dead_letter_says_why_it_is_one() -> None:
     assert line_of(fields_of(record._replace(value=b"\xff"), full=False)).endswith("  shop  no JSON object, 1 bytes, key ann")
 
 
+def test_persons_of_rejected_events_are_masked_too() -> None:
+    """A rejected event lies there as its client sent it: traits of Segment's, properties and `$set` of PostHog's."""
+    theirs = {"event": "x", "traits": {"name": "Ann", "plan": "pro"}, "properties": {"email": "ann@shop.example", "$set": {"name": "Ann"}}}
+    value = fields_of(_record(theirs)._replace(topic="povod.events.dlq"), full=False)["value"]
+    assert value["traits"] == {"name": "***", "plan": "pro"}
+    assert value["properties"] == {"email": "a***@shop.example", "$set": {"name": "***"}}
+
+
 def test_a_long_line_is_cut() -> None:
     """A line has at most 400 characters; the JSON of a record is whole."""
     event = {"type": "x", "data": {"text": "y" * 1_000}}
