@@ -23,7 +23,7 @@ class Client(NamedTuple):
     """The faults after which it tries again. The others are its own losses: posthog-js never repeats a 429,
     cdp-analytics-browser takes any answer for a yes (also the 503 of a process that has just started), a beacon has none."""
     most: int = 1000
-    """Events that it is given at once. Fewer where it waits for each answer, throws away what its queue has no room for, or where one
+    """Events that it is given at once. Fewer where it throws away what its queue has no room for, or where one
     request with all of them would be over a request's limit: posthog-js says 1.3 KB an event."""
     hears: bool = False
     """Its protocol tells it of one bad event, the others of the batch being taken."""
@@ -36,15 +36,15 @@ CLIENTS = (
     Client("posthog-python", "family", "drive_posthog", ("v0",)),
     Client("posthog-python-v1", "family", "drive_posthog", ("v1",), hears=True),
     Client("track-python", "family", "drive_track", corrects=False, hears=True),
-    Client("cloudevents-python-binary", "family", "drive_cloudevents", ("binary",), corrects=False, most=100, hears=True),
-    Client("cloudevents-python-structured", "family", "drive_cloudevents", ("structured",), corrects=False, most=100, hears=True),
+    Client("cloudevents-python-binary", "family", "drive_cloudevents", ("binary",), corrects=False, hears=True),
+    Client("cloudevents-python-structured", "family", "drive_cloudevents", ("structured",), corrects=False, hears=True),
     Client("cloudevents-python-batch", "family", "drive_cloudevents", ("batch",), corrects=False),
     Client("segment-node", "node", "drive_segment"),
     Client("cdp-node", "node", "drive_segment", ("cdp",), corrects=False),
     Client("rudder-node", "node", "drive_rudder"),
     Client("posthog-node", "node", "drive_posthog"),
-    Client("cloudevents-node-binary", "node", "drive_cloudevents", ("binary",), corrects=False, most=100, hears=True),
-    Client("cloudevents-node-structured", "node", "drive_cloudevents", ("structured",), corrects=False, most=100, hears=True),
+    Client("cloudevents-node-binary", "node", "drive_cloudevents", ("binary",), corrects=False, hears=True),
+    Client("cloudevents-node-structured", "node", "drive_cloudevents", ("structured",), corrects=False, hears=True),
     Client("cloudevents-node-batch", "node", "drive_cloudevents", ("batch",), corrects=False),
     Client("segment-browser", "browser", "analytics_next"),
     Client("segment-browser-batching", "browser", "analytics_next", ("batching",)),
