@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from services.ingest.connections import closed_beyond
 from services.ingest.doors.port import Answer, Door
 from services.ingest.whole import Headers, Reply
 
@@ -86,9 +87,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._begun: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own signature
-        """Begin to wait for the first request."""
+        """Begin to wait for the first request; where there is no room even for a refusal, close."""
         super().connection_made(transport)
         self._waiting_since = self.loop.time()
+        if self.limit_concurrency is not None and len(self.connections) > closed_beyond(self.limit_concurrency):
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell all requests that nobody hears them any more: uvicorn tells the last one only, and those before it fail in writing."""

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from services.contracts.errors import InvalidSettings
+from services.ingest.connections import most_connections
 from services.ingest.protocol import CLOSE, GuardedProtocol
 from services.runtime.settings import IngestSettings
 
@@ -19,7 +20,6 @@ KEEP_ALIVE = timedelta(seconds=5)
 REQUEST_DEADLINE = timedelta(seconds=15)
 """Time in which a request must be whole, from its first byte or the connection's begin; longer than the door's own, which answers."""
 SHUTDOWN = timedelta(seconds=10)
-MAX_CONNECTIONS = 15_000
 _BACKLOG = 2_048
 _COLLECTOR = (50_000, 20, 100)
 """Allocations until the youngest objects are looked at, and how often that is until older ones are."""
@@ -98,7 +98,7 @@ def make_server(app: Any, settings: IngestSettings, *, request_deadline: timedel
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=most_connections(),
         timeout_keep_alive=int(KEEP_ALIVE.total_seconds()),
         timeout_graceful_shutdown=int(SHUTDOWN.total_seconds()),
     )
