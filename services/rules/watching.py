@@ -54,7 +54,11 @@ class RulesWatcher:
 
     async def look(self) -> bool:
         """Apply the files if they have changed since the last look; say whether a rule set was applied (also an unchanged one)."""
-        stamp = await asyncio.to_thread(stamp_of, self._directory, self._templates)
+        try:
+            stamp = await asyncio.to_thread(stamp_of, self._directory, self._templates)
+        except OSError as error:  # a folder deleted while we looked, too many open files: the next look may do better
+            _log.warning("the rule files can't be looked at, trying again", action="ruleset.unseen", error=str(error))
+            return False
         if stamp == self._seen:
             return False
         try:
@@ -63,7 +67,7 @@ class RulesWatcher:
             self._tell(error)
             self._seen = stamp
             return False
-        except Retryable as error:
+        except (Retryable, OSError) as error:
             _log.warning("the rule set could not be stored, trying again", action="ruleset.delayed", error=str(error))
             return False
         self._seen = stamp

@@ -127,6 +127,14 @@ async def test_the_watcher_applies_changes_and_survives_mistakes(desk: Desk) -> 
     assert len(await active(desk.database)) == 3
 
 
+async def test_the_watcher_survives_folders_that_cannot_be_looked_at(desk: Desk) -> None:
+    """An error of the disk is no reason to end the process: the former set stays live, and the next look may do better."""
+    watcher = RulesWatcher(desk.database, desk.clock, desk.folder / ("x" * 300), desk.folder / "templates", check_template)
+    former = await active(desk.database)
+    assert not await watcher.look()
+    assert await active(desk.database) == former
+
+
 async def test_the_watcher_stops_when_told(desk: Desk) -> None:
     """The watcher's loop ends with `stop`."""
     stop = asyncio.Event()
