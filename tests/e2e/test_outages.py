@@ -1,4 +1,4 @@
-"""Outages under load, against real processes: the door says so in time, nothing acknowledged is lost, all goes on by itself."""
+"""Outages and restarts under load, with real processes: the door says so in time, nothing acknowledged is lost, all goes on by itself."""
 
 import asyncio
 import subprocess
@@ -57,6 +57,7 @@ class Shop:
     """Running processes and their clients."""
 
     engine: engines.Engine
+    fleet: Fleet
     servers: Servers
     addresses: dict[str, str]
     answers: Answers
@@ -101,10 +102,12 @@ async def shop(servers: Servers, tmp_path: Path) -> AsyncIterator[Shop]:
     addresses = await servers.do("start")
     (logs := tmp_path / "logs").mkdir()
     engine = await engines.kafka_engine(logs, smtp_port=9, servers=addresses)
-    fleet = Fleet({name: engine.commands[name] for name in ("ingest", "rules-1")}, engine.environment, logs)
-    running = Shop(engine, servers, addresses, Answers(), asyncio.Event())
+    environment = {**engine.environment, "POVOD_INGEST__SHARE_PORT": "true", "POVOD_INGEST__LEAVE_FOR": "1s"}
+    fleet = Fleet({"ingest": ("ingest",), "rules-1": ("rules",), "second": ("ingest",)}, environment, logs)
+    running = Shop(engine, fleet, servers, addresses, Answers(), asyncio.Event())
     try:
-        fleet.start_all()
+        fleet.start("ingest")
+        fleet.start("rules-1")
         await wait_until_ready(engine.base_url)
         async with asyncio.TaskGroup() as group:
             for n in range(8):
@@ -152,6 +155,30 @@ async def test_a_broker_that_stops_is_told_within_a_second_and_loses_nothing(sho
     assert len(answers.refusals) >= 8
     assert max(answers.refusals) <= 1.0 + MARGIN
     assert answers.acknowledged <= await logged_ids(shop.addresses["POVOD_TEST_KAFKA"])
+
+
+async def test_doors_restarted_one_after_the_other_lose_no_request(shop: Shop) -> None:
+    """Two processes share the port; each in turn is told to stop and started again, and every request is answered with 200."""
+    answers, fleet = shop.answers, shop.fleet
+    await started_again(fleet, "second", times=1)
+    for times in (2, 3):
+        for name in ("ingest", "second"):
+            before = len(answers.acknowledged)
+            await asyncio.to_thread(fleet.stop, name)
+            await started_again(fleet, name, times=times)
+            assert len(answers.acknowledged) > before
+    shop.stop.set()
+    await asyncio.sleep(1)
+    assert (answers.refusals, answers.others) == ([], [])
+    assert answers.acknowledged == await logged_ids(shop.addresses["POVOD_TEST_KAFKA"])
+
+
+async def started_again(fleet: Fleet, name: str, times: int) -> None:
+    """Start a door and wait until it has said so for the `times`th time."""
+    fleet.start(name)
+    async with asyncio.timeout(30):
+        while fleet.count_in_logs("ingest.started", name) < times:  # noqa: ASYNC110 - another process is waited for
+            await asyncio.sleep(0.1)
 
 
 async def test_rules_go_on_by_themselves_when_the_database_is_back(shop: Shop) -> None:

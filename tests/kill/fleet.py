@@ -7,6 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+_PATIENCE = 20.0
+"""Seconds in which a process must end after SIGTERM."""
+
 
 class Fleet:
     """Named `povod` processes with their logs in one folder."""
@@ -43,6 +46,12 @@ class Fleet:
         process.wait()
         self.kills += 1
 
+    def stop(self, name: str) -> None:
+        """SIGTERM it and wait until it is gone; raises `TimeoutExpired` where it takes longer than it may."""
+        process = self._running.pop(name)
+        process.terminate()
+        process.wait(_PATIENCE)
+
     def freeze(self, name: str) -> None:
         """SIGSTOP it: a zombie that believes it still owns what it owned."""
         self._running[name].send_signal(signal.SIGSTOP)
@@ -55,7 +64,7 @@ class Fleet:
         """Return the processes that ended by themselves: none should."""
         return tuple(name for name, process in self._running.items() if process.poll() is not None)
 
-    def stop_all(self, timeout: float = 20.0) -> None:
+    def stop_all(self, timeout: float = _PATIENCE) -> None:
         """SIGTERM all and wait; whoever does not end in time is killed."""
         for process in self._running.values():
             process.terminate()
