@@ -39,7 +39,7 @@ class HttpTarget:
     async def _post(self, items: Sequence[Item]) -> Sequence[Result]:
         answer = await persistently(lambda: self._send(_body(items)))
         if answer.status_code == HTTPStatus.OK:
-            return msgspec.convert(answer.json()["results"], list[Result])
+            return _results_of(answer, len(items))
         if answer.status_code != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise Rejected(f"{answer.url} answered {answer.status_code}: {_message(answer)}", code="import_refused")
         if len(items) == 1:
@@ -74,6 +74,17 @@ def _fields(item: Item) -> Any:
 
 def _unreadable(item: Unreadable) -> Result:
     return Result(index=0, status="rejected", code=item.error.code, message=item.error.message, pointer=item.error.pointer)
+
+
+def _results_of(answer: httpx.Response, wanted: int) -> Sequence[Result]:
+    """Return a good answer's results, one an item; raises `Rejected` where whoever answers is no ingest."""
+    try:
+        results = msgspec.convert(answer.json()["results"], list[Result])
+    except (msgspec.MsgspecError, ValueError, LookupError, TypeError):
+        results = []
+    if len(results) != wanted:
+        raise Rejected(f"{answer.url} answered, but not as an ingest does: look at --url", code="import_refused")
+    return results
 
 
 def _message(answer: httpx.Response) -> str:

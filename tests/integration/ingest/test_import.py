@@ -7,7 +7,9 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from services.commands.import_http import HttpTarget
@@ -74,6 +76,19 @@ async def test_a_wrong_key_ends_the_import(door: Door) -> None:
     """Nobody's key is not tried again."""
     with pytest.raises(Rejected, match="401"):
         await target_of(door, "sk_nobody").take(visits(1))
+
+
+@pytest.mark.parametrize("body", [b"<html>hi</html>", b"[]", b"{}", b'{"results": []}', b'{"results": [{"index": "x"}]}'])
+async def test_who_is_no_ingest_ends_the_import(body: bytes) -> None:
+    """Somebody else's 200 (a login page, another service) is told as such, and nothing counts as imported."""
+
+    async def foreign(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async with httpx.AsyncClient(base_url="http://foreign", transport=httpx.ASGITransport(foreign)) as client:
+        with pytest.raises(Rejected, match="not as an ingest does"):
+            await HttpTarget(client).take(visits(1))
 
 
 async def test_the_command_posts_to_a_running_ingest(door: Door, tmp_path: Path) -> None:
