@@ -24,6 +24,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.contracts.addresses import DEFAULT_REGION, clean_addresses
@@ -65,7 +66,7 @@ class Reception(NamedTuple):
     phone_region: str = DEFAULT_REGION
 
 
-class Normalised(NamedTuple):
+class Normalised(msgspec.Struct, frozen=True, gc=False):
     """An event fit for the log, and what was done to it that its sender should know: `warnings` say what was left out."""
 
     event: Event

@@ -6,11 +6,11 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from time import monotonic
-from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from services.contracts.errors import Fatal, PovodError, Rejected
@@ -42,7 +42,7 @@ MAX_EXPANSION = 8
 _log = structlog.get_logger()
 
 
-class Taken(NamedTuple):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """A request that was judged: whose it is, what is to be stored of it, and by how many bytes that is more than its body."""
 
     posted: Posted
@@ -90,12 +90,13 @@ class Intake:
             error.key = key.name
             raise
 
-    def store(self, taken: Taken) -> Awaitable[None]:
+    def store(self, taken: Taken) -> "asyncio.Future[None]":
         """Return what is done once all accepted events are durable; raises `LogUnavailable`, at once or awaited."""
         judged = taken.judged
         if judged.rejects:
-            return self._store_both(taken)
-        return self._parts.log.append(TOPIC, judged.records + judged.merges if judged.merges else judged.records)
+            return asyncio.ensure_future(self._store_both(taken))
+        storing = self._parts.log.append(TOPIC, judged.records + judged.merges if judged.merges else judged.records)
+        return storing if isinstance(storing, asyncio.Future) else asyncio.ensure_future(storing)
 
     def answer(self, door: Door, taken: Taken) -> Answer:
         """Count a stored request and have its door word the answer, for web pages too."""

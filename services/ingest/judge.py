@@ -61,8 +61,9 @@ class Judged(NamedTuple):
     @property
     def counts(self) -> tuple[int, int, int]:
         """Return how many were accepted, duplicates, rejected."""
-        accepted, rejected = len(self.records), len(self.rejects)
-        return accepted, len(self.results) - accepted - rejected, rejected
+        records, results, rejects, _ = self
+        accepted, rejected = len(records), len(rejects)
+        return accepted, len(results) - accepted - rejected, rejected
 
 
 class _Room:
@@ -142,8 +143,15 @@ def _status(event: Event, seen: dict[tuple[str, str, str], Event]) -> Status:
 
 def _acceptance(index: int, found: Normalised, status: Status) -> Result:
     """Return the result of a good event."""
-    event, generated, hashed, clamped, warnings = found
-    return Result(index=index, status=status, id=event.id, generated=generated, hashed=hashed, clamped=clamped, warnings=warnings)
+    return Result(
+        index=index,
+        status=status,
+        id=found.event.id,
+        generated=found.generated,
+        hashed=found.hashed,
+        clamped=found.clamped,
+        warnings=found.warnings,
+    )
 
 
 def _record(event: Event, value: bytes) -> OutgoingRecord:

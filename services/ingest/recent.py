@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count, islice
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -62,7 +62,7 @@ class _Stored(msgspec.Struct):
 _decode_stored = msgspec.json.Decoder(_Stored).decode
 
 
-class _Noted(NamedTuple):
+class _Noted(msgspec.Struct, frozen=True, gc=False):
     """A request: its last results, with the records and rejects that belong to them; or why it was refused. Numbered as they came."""
 
     number: int
@@ -110,15 +110,16 @@ class Recent:
 
     def note(self, key: str, door: str, posted: Posted, judged: Judged) -> None:
         """Keep what became of a request; costs about a microsecond, and little more for a thousand events."""
-        total = len(judged.results)
+        records, results, rejects, _ = judged
+        total = len(results)
         if not total:
             return
-        size = max(len(posted.body), sum([len(record.value) for record in judged.records]))  # what a batch says once stands in each event
+        size = max(len(posted.body), sum([len(record.value) for record in records]))  # what a batch says once stands in each event
         kept = min(total, LIMIT) if size <= MAX_BYTES else max(1, min(total * MAX_BYTES // size, LIMIT))
         if kept == total:
-            noted = _Noted(self._next(), posted.received_at, door, total, size, judged.results, judged.records, judged.rejects)
+            noted = _Noted(self._next(), posted.received_at, door, total, size, results, records, rejects)
         else:
-            tails = (judged.results[-kept:], judged.records[-kept:], judged.rejects[-kept:])
+            tails = (results[-kept:], records[-kept:], rejects[-kept:])
             noted = _Noted(self._next(), posted.received_at, door, kept, size * kept // total, *tails)
         self._shelf(key).put(noted)
 

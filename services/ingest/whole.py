@@ -61,7 +61,7 @@ class _Request:
             content = self._body.unpack(posted.body, posted.headers)
             taken = self._intake.take(self._door, posted if content is posted.body else posted._replace(body=content), key)
             self._body.grow(taken.grown)
-            storing = asyncio.ensure_future(self._intake.store(taken))
+            storing = self._intake.store(taken)
         except Exception as error:  # noqa: BLE001 - the last resort: a mistake of ours is logged and answered, never swallowed
             self._refuse(error)
         else:

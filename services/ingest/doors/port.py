@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
+
 from services.contracts.incoming import Item
 from services.ingest.judge import Judged
 from services.ingest.refusals import RequestRefused
@@ -22,7 +24,7 @@ class Posted(NamedTuple):
     received_at: datetime
 
 
-class Parcel(NamedTuple):
+class Parcel(msgspec.Struct, frozen=True, gc=False):
     """What a request holds: its events in order, and the write key where the body or the query names one (else empty).
 
     An item is an `Incoming`, or a parsed JSON object with `Incoming`'s fields that still needs cleaning, or an `Unreadable`.

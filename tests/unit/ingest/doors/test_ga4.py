@@ -5,7 +5,7 @@ from typing import Any
 
 from services.contracts.codec import decode_event
 from services.ingest.doors.ga4 import Ga4DebugDoor, Ga4Door
-from services.ingest.doors.port import Posted
+from services.ingest.doors.port import Parcel, Posted
 from services.ingest.judge import Judged
 from tests.door_requests import item_of, items_of, judged, posted, refusal_of
 
@@ -105,7 +105,7 @@ def test_debugging() -> None:
     """The debug endpoint takes nothing in and says what would be rejected, in Google's shape; nothing where all is well."""
     nothing = Judged([], [], [], [])
     request = _request(PURCHASE, 5, {"params": {}}, PURCHASE | {"timestamp_micros": "soon"})
-    assert DEBUG.read(request) == ((), "sk_test")
+    assert DEBUG.read(request) == Parcel((), "sk_test")
     messages = json.loads(DEBUG.accept(request, nothing).body)["validationMessages"]
     assert [(message["fieldPath"], message["validationCode"]) for message in messages] == [
         ("events[1]", "VALUE_INVALID"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.ingest.doors.port import Posted
+from services.ingest.doors.port import Parcel, Posted
 from services.ingest.doors.posthog_config import PostHogConfigDoor, PostHogFlagsDoor
 from services.ingest.judge import Judged
 from services.ingest.refusals import RequestRefused
@@ -22,7 +22,7 @@ def _get(path: str) -> Posted:
 def test_the_settings() -> None:
     """The settings of a key say that gzip is welcome, and that there is nothing beside events."""
     request = _get("/array/pk_test/config")
-    assert CONFIG.read(request) == ((), "pk_test")
+    assert CONFIG.read(request) == Parcel((), "pk_test")
     answer = CONFIG.accept(request, NOTHING)
     settings = json.loads(answer.body)
     assert (answer.status, answer.content_type, settings["token"]) == (200, b"application/json", "pk_test")
@@ -57,6 +57,6 @@ def test_nothing_else_is_there(path: str) -> None:
 def test_there_are_no_flags(body: bytes) -> None:
     """Whoever asks for feature flags, in any of the libraries' ways, is told that there are none."""
     request = posted("/flags/", body, query={"v": "2"})
-    assert FLAGS.read(request) == ((), "pk_test")
+    assert FLAGS.read(request) == Parcel((), "pk_test")
     found = json.loads(FLAGS.accept(request, NOTHING).body)
     assert (found["flags"], found["featureFlags"], found["errorsWhileComputingFlags"]) == ({}, {}, False)
