@@ -88,10 +88,13 @@ class Import:
         return json.dumps(said, default=str).encode() + b"\n"
 
     def _trim_rejects(self, progress: Progress) -> None:
-        """Cut off what a broken run wrote after its position was kept."""
-        if self._rejects and self._rejects.exists():
-            with self._rejects.open("ab") as file:
-                file.truncate(progress.rejected_bytes)
+        """Cut off what a broken run wrote after its position was kept; begin anew where somebody has taken the file away since."""
+        if self._rejects is None or not self._rejects.exists():
+            progress.rejected_bytes = 0
+            return
+        with self._rejects.open("ab") as file:
+            progress.rejected_bytes = min(progress.rejected_bytes, file.tell())
+            file.truncate(progress.rejected_bytes)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -108,6 +108,33 @@ async def test_a_break_costs_nothing(frozen_clock: FrozenClock, tmp_path: Path) 
     assert [json.loads(line)["line"] for line in rejects.read_text().splitlines()] == [1, 501, 1001, 1501, 2001, 2501]
 
 
+async def test_rejects_may_be_taken_away_between_breaks(frozen_clock: FrozenClock, tmp_path: Path) -> None:
+    """Whoever has moved the file to mend what is in it finds the later ones in a new one, whole, whatever breaks."""
+    lines = [a_visit(str(number)) if number % 500 else "nonsense" for number in range(ROWS_AT_ONCE * 4)]
+    shelf, rejects, found = Shelf(frozen_clock, room=2), tmp_path / "visits.ndjson.rejected.ndjson", list[int]()
+    for room in (1, 10):
+        with pytest.raises(LogUnavailable):
+            await importing(shelf, tmp_path).run(of(*lines), SETTINGS)
+        found += [json.loads(line)["line"] for line in rejects.read_text().splitlines()]
+        rejects.unlink()
+        shelf.room = room
+    await importing(shelf, tmp_path).run(of(*lines), SETTINGS)
+    found += [json.loads(line)["line"] for line in rejects.read_text().splitlines()]
+    assert found == [1, 501, 1001, 1501, 2001, 2501, 3001, 3501]
+
+
+async def test_rejects_that_were_taken_away_leave_no_hole(frozen_clock: FrozenClock, tmp_path: Path) -> None:
+    """A file that is shorter than the last run left it is gone on with at its end."""
+    lines = [a_visit(str(number)) if number % 500 else "nonsense" for number in range(ROWS_AT_ONCE * 2)]
+    shelf, rejects = Shelf(frozen_clock, room=1), tmp_path / "visits.ndjson.rejected.ndjson"
+    with pytest.raises(LogUnavailable):
+        await importing(shelf, tmp_path).run(of(*lines), SETTINGS)
+    rejects.write_text("{}\n")
+    shelf.room = 10
+    await importing(shelf, tmp_path).run(of(*lines), SETTINGS)
+    assert [json.loads(line).get("line") for line in rejects.read_text().splitlines()] == [None, 1001, 1501]
+
+
 async def test_a_finished_file_is_not_read_again(shelf: Shelf, tmp_path: Path) -> None:
     """A repeat sends nothing and says what was."""
     await importing(shelf, tmp_path).run(of(a_visit("1")), SETTINGS)
