@@ -29,11 +29,13 @@ def router_of(state: HealthState, metrics: Metrics, before_scrape: Callable[[], 
     """Return the routes; `before_scrape` is called before the counts are read."""
     router = APIRouter(tags=["operations"])
 
+    @router.head("/livez", include_in_schema=False)  # balancers and monitors ask so (RFC 9110, 9.1)
     @router.get("/livez")
     async def livez() -> Alive:
         """Say that the process is alive."""
         return Alive()
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "send requests elsewhere"}})
     async def readyz() -> Response:
         """Say whether requests may be sent here."""

@@ -248,6 +248,13 @@ async def test_other_paths_are_404(door: Door) -> None:
     assert answer.json()["message"] == "there is nothing at /v2/events: post events to /v1/events, look at them at /debug"
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_health_may_be_asked_for_with_head(door: Door, path: str) -> None:
+    """A balancer that asks without wanting a body gets the status alone."""
+    answer = await door.client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 async def test_metrics_and_openapi_are_served(door: Door) -> None:
     """Prometheus finds its text, a developer the OpenAPI document with the events door in it."""
     await door.post(json.dumps(_event()))
