@@ -42,6 +42,8 @@ def screen(report: Report) -> Iterator[str]:
     yield f"Database  {_reach(report.database)}"
     if report.state is not None:
         yield from _state_lines(report.state)
+    if report.rejected is not None:
+        yield f"Rejected  {f'{report.rejected:,} events, shown by povod tail rejected' if report.rejected else 'none'}"
     if report.partitions:
         rows = [
             (lag.topic, str(lag.partition), f"{lag.lag:,}", f"{lag.next_offset:,}", f"{lag.end:,}", lag.owner or "nobody yet")

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.contracts.errors import PovodError
 from services.contracts.moments import from_micros, to_micros
-from services.contracts.topics import DISPATCH, EVENTS
+from services.contracts.topics import DEAD_LETTERS, DISPATCH, EVENTS
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog, TopicPartition
 
 TOPICS = (EVENTS, DISPATCH)
+REJECTED = EVENTS + DEAD_LETTERS
 _CURSORS = text("SELECT topic, partition, owner, next_offset FROM cursors")
 _WAITING = text(
     "SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM event_outbox) AS event_outbox,"
@@ -82,12 +83,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything; `state` is None where the database does not answer, `partitions` empty where one of the two does not."""
+    """Everything; `state` is None where the database does not answer, `partitions` empty where one of the two does not.
+
+    `rejected`: records on the topic of rejected and given-up events, None where the log does not answer.
+    """
 
     at: datetime
     log: Reach
     database: Reach
     partitions: Sequence[Lag] = ()
+    rejected: int | None = None
     state: State | None = None
 
     @property
@@ -99,12 +104,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 async def gather(log: EventLog, log_kind: str, database: Database, now: datetime) -> Report:
     """Look at everything once; never raises for what is unreachable. `log` need not be started."""
     state, database_error = await _attempt(lambda: _read_state(database, now))
-    ends, log_error = await _attempt(lambda: _read_ends(log))
+    bounds, log_error = await _attempt(lambda: _read_bounds(log))
+    lying = None if bounds is None else sum(end - begin for at, (begin, end) in bounds.items() if at.topic == REJECTED)
     return Report(
         at=now,
-        log=Reach(log_kind, ends is not None, log_error),
+        log=Reach(log_kind, bounds is not None, log_error),
         database=Reach(database.dialect, state is not None, database_error),
-        partitions=_lags(ends, state) if ends is not None and state is not None else (),
+        partitions=_lags(bounds, state) if bounds is not None and state is not None else (),
+        rejected=lying,
         state=state,
     )
 
@@ -116,9 +123,9 @@ async def _attempt(look: Callable[[], Awaitable[Found]]) -> tuple[Found | None, 
         return None, str(error)
 
 
-async def _read_ends(log: EventLog) -> dict[TopicPartition, tuple[int, int]]:
+async def _read_bounds(log: EventLog) -> dict[TopicPartition, tuple[int, int]]:
     await log.start()
-    partitions = [TopicPartition(topic, number) for topic in TOPICS for number in range(await log.partitions(topic))]
+    partitions = [TopicPartition(topic, number) for topic in (*TOPICS, REJECTED) for number in range(await log.partitions(topic))]
     return {partition: await log.bounds(partition) for partition in partitions}
 
 
@@ -141,9 +148,11 @@ async def _ruleset(connection: AsyncConnection) -> ActiveRuleset | None:
     return None if row is None else ActiveRuleset(row.hash, from_micros(row.activated_at))
 
 
-def _lags(ends: Mapping[TopicPartition, tuple[int, int]], state: State) -> list[Lag]:
+def _lags(bounds: Mapping[TopicPartition, tuple[int, int]], state: State) -> list[Lag]:
     lags = []
-    for partition, (begin, end) in ends.items():
+    for partition, (begin, end) in bounds.items():
+        if partition.topic not in TOPICS:
+            continue
         owner, next_offset = state.cursors.get(_name(*partition), (None, begin))
         lags.append(Lag(*partition, owner, next_offset, end, max(0, end - next_offset)))
     return lags

@@ -9,8 +9,8 @@ NO_KEY = "send a write key: Authorization: Bearer KEY, or Basic with the key as 
 """What whoever sent none is told."""
 
 
-def secret_of(authorization: bytes | None) -> str:
-    """Return the key that a request names; raises `RequestRefused` (401) where it names none."""
+def secret_of(authorization: bytes | None, otherwise: str = NO_KEY) -> str:
+    """Return the key that a request names; raises `RequestRefused` (401) where it names none, and says `otherwise`."""
     scheme, _, value = (authorization or b"").strip().partition(b" ")
     match scheme.lower():
         case b"bearer":
@@ -20,7 +20,7 @@ def secret_of(authorization: bytes | None) -> str:
         case _:
             secret = b""
     if not secret:
-        raise RequestRefused("unauthorized", NO_KEY)
+        raise RequestRefused("unauthorized", otherwise)
     return secret.decode("latin-1")
 
 

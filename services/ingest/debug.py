@@ -48,6 +48,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     503: _answers("the keys are not loaded yet (`keys_unavailable`)", "ErrorBody"),
 }
 
+_NO_KEY = "send an admin key: Authorization: Bearer KEY; make one with: povod keys create NAME --scope admin"
+
 
 class DebugAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer: `keys` that may post, and the newest `events` first, as of `at`."""
@@ -71,7 +73,7 @@ def router_of(keys: KeyRing, recent: Recent, clock: Clock) -> APIRouter:
 
         Needs an admin key: `Authorization: Bearer KEY`. What is shown is what this process took since it started, 100 events a key.
         """
-        keys.find_admin(secret_of(None if authorization is None else authorization.encode("latin-1", "replace")))
+        keys.find_admin(secret_of(None if authorization is None else authorization.encode("latin-1", "replace"), _NO_KEY))
         answer = DebugAnswer(at=clock.now(), keys=list(keys.names), events=recent.seen(key, _limit(limit)))
         return Response(msgspec.json.encode(answer), media_type="application/json", headers={"cache-control": "no-store"})
 

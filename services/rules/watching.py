@@ -75,7 +75,7 @@ class RulesWatcher:
 
     def _tell(self, error: InvalidRuleset) -> None:
         for line in str(error).splitlines():
-            _log.error("the rule set is broken, the former one stays live", action="ruleset.rejected", mistake=line)
+            _log.error("the rule files are broken: they change nothing until they are mended", action="ruleset.rejected", mistake=line)
 
 
 def stamp_of(*folders: Path) -> Stamp:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from services.cli import povod
 from services.commands.invocation import Invocation
 from services.commands.status import screen
-from services.commands.status_report import ActiveRuleset, DeadLetters, Lag, Reach, Timers, gather
+from services.commands.status_report import REJECTED, ActiveRuleset, DeadLetters, Lag, Reach, Timers, gather
 from services.contracts.moments import to_micros
 from services.contracts.topics import DISPATCH, EVENTS
 from services.runtime.clock import FrozenClock
@@ -49,7 +49,8 @@ async def watched(embedded_logs: EmbeddedLogs, frozen_clock: FrozenClock) -> Asy
 @pytest.fixture
 async def worked(database: Database, embedded_log: EventLog, frozen_clock: FrozenClock) -> Database:
     """Return a database and fill the log as if Povod had worked for a while."""
-    await embedded_log.ensure_topics({EVENTS: 1, DISPATCH: 1})
+    await embedded_log.ensure_topics({EVENTS: 1, DISPATCH: 1, REJECTED: 2})
+    await embedded_log.append(REJECTED, [OutgoingRecord(key, b"?") for key in (b"ann", b"bob", b"eve")])
     await embedded_log.append(EVENTS, [OutgoingRecord(b"ann", b"{}") for _ in range(5)])
     async with database.transaction() as connection:
         for row in ROWS:
@@ -67,6 +68,7 @@ async def test_gathers_everything_in_one_look(worked: Database, watched: EventLo
     assert state is not None
     assert (report.log, report.database, report.is_well) == (Reach("embedded", True), Reach(worked.dialect, True), True)
     assert report.partitions == [Lag(EVENTS, 0, "one", 2, 5, 3), Lag(DISPATCH, 0, None, 0, 0, 0)]
+    assert report.rejected == 3
     assert state.waiting == {"outbox": 0, "event_outbox": 1, "dead_letters": 1}
     assert state.timers == Timers(1, frozen_clock.now() - timedelta(minutes=1))
     assert (state.dead_letters, state.holds) == ([DeadLetters("t", "undecodable", 1)], ["channel sms"])
@@ -83,6 +85,7 @@ async def test_shows_it_on_one_screen(worked: Database, watched: EventLog, froze
         "Timers    1 due, the first since 2026-03-02 08:59 UTC",
         "Held      channel sms",
         "Dead      t undecodable 1",
+        "Rejected  3 events, shown by povod tail rejected",
     ):
         assert words in shown
 
