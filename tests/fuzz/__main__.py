@@ -7,7 +7,6 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import atheris
@@ -25,21 +24,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=600)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        corpus, words = prepare(Path(folder), examples()[arguments.target])
+        corpus, words = prepare(Path(folder), arguments.target)
         limits = (f"-max_total_time={arguments.seconds}", "-timeout=5", "-rss_limit_mb=2048", "-max_len=8192", "-print_final_stats=1")
         atheris.Setup([sys.argv[0], *limits, f"-dict={words}", str(corpus)], TARGETS[arguments.target])
         atheris.Fuzz()
 
 
-def prepare(folder: Path, contents: Iterable[bytes]) -> tuple[Path, Path]:
-    """Lay out a corpus, an input a file, and a dictionary; return both."""
+def prepare(folder: Path, target: str) -> tuple[Path, Path]:
+    """Lay out a target's corpus, an input a file, and a dictionary of the words that stand in any target's; return both."""
     corpus, words = folder / "corpus", folder / "words"
     corpus.mkdir()
-    found: set[bytes] = set()
-    for number, content in enumerate(contents):
-        found.update(_WORD.findall(content))
+    found = examples()
+    for number, content in enumerate(found[target]):
         (corpus / str(number)).write_bytes(content)
-    words.write_bytes(b"".join(b'"\\"%b\\":"\n' % word for word in sorted(found)))
+    known = {word for contents in found.values() for content in contents for word in _WORD.findall(content)}
+    words.write_bytes(b"".join(b'"\\"%b\\":"\n' % word for word in sorted(known)))
     return corpus, words
 
 
