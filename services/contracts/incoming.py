@@ -14,7 +14,6 @@ objects as they are, for `services.contracts.normalise` to clean and judge one b
 """
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
@@ -28,8 +27,12 @@ MAX_KEY = 255
 """Characters of a key of `data`, at any depth."""
 LARGEST_INTEGER = 2**63 - 1
 _LONGEST_INTEGER = len(str(-LARGEST_INTEGER))
-_GIANT = re.compile(r"(?<!\d)\d{1000}", re.ASCII)
-"""Only such an integer needs a look at every integer of the request: Python refuses to read one of 4300 digits."""
+_DIGITS_AS_ZERO = bytes(ord("0") if chr(byte) in "0123456789" else 0 for byte in range(256))
+_GIANT = b"0" * 100
+"""Only such a run of digits needs a look at every integer of the request: reading a long one takes the square of its length, and Python
+refuses one of 4300 digits."""
+MOST_ITEMS = 10_000
+"""Events that one request can have at all, whatever its limit is set to: more are refused before anything is made of them."""
 NUL = b"\\u0000"
 """A NUL as JSON writes it: strict readers let it pass, so a body with it is not for them."""
 
@@ -77,16 +80,25 @@ class _Posted(Incoming, kw_only=True, gc=False, forbid_unknown_fields=True):
 Item = Incoming | Unreadable | Any
 """An event that needs no cleaning, one that could not be read, or whatever JSON stood in its place."""
 
+
+class _Counted(msgspec.Struct):
+    batch: list[msgspec.Raw] | None = None
+
+
 _one = msgspec.json.Decoder(_Posted)
 _many = msgspec.json.Decoder(list[Incoming])
 _any = msgspec.json.Decoder()
+_one_counted = msgspec.json.Decoder(_Counted)
+_many_counted = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_items(body: bytes) -> Sequence[Item]:
     """Return what was posted, one item an event, in order.
 
-    Raises `InvalidEvent` (`invalid_json`) where the body is no JSON at all, or neither an object nor an array.
+    Raises `InvalidEvent` (`invalid_json`) where the body is no JSON at all, or neither an object nor an array, and `batch_too_large`.
     """
+    if body.count(b"{") > MOST_ITEMS:
+        _check_number(body)
     if NUL not in body:
         try:
             return _many.decode(body) if body[:1] == b"[" else _unwrap(_one.decode(body))
@@ -106,6 +118,16 @@ def read_json(body: bytes) -> Any:
         return _read_leniently(body)
 
 
+def _check_number(body: bytes) -> None:
+    """Refuse more events than a request can have: to count them takes a fifth of what it takes to read and forget them."""
+    try:
+        found = _many_counted.decode(body) if body[:1] == b"[" else _one_counted.decode(body).batch
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return  # it is no JSON, or needs a closer look: whoever takes it says so
+    if found is not None and len(found) > MOST_ITEMS:
+        raise InvalidEvent(f"a request has at most {MOST_ITEMS} events, not {len(found)}", code="batch_too_large", pointer="")
+
+
 def _unwrap(posted: _Posted) -> Sequence[Incoming]:
     return (posted,) if posted.batch is None else posted.batch
 
@@ -121,9 +143,10 @@ def _unwrap_raw(posted: Any) -> Sequence[Any]:
 
 def _read_leniently(body: bytes) -> Any:
     """Parse what strict parsers refuse: NaN is null, invalid UTF-8 is U+FFFD, control characters are text, a byte order mark is skipped."""
+    has_giant = _GIANT in body.translate(_DIGITS_AS_ZERO)
     text = body.decode("utf-8-sig", errors="replace")
     try:
-        return json.loads(text, strict=False, parse_constant=_as_null, parse_int=_as_integer if _GIANT.search(text) else None)
+        return json.loads(text, strict=False, parse_constant=_as_null, parse_int=_as_integer if has_giant else None)
     except RecursionError as error:
         raise InvalidEvent("the JSON is nested too deeply", code="too_deep", pointer="") from error
     except ValueError as error:

@@ -105,8 +105,11 @@ class Intake:
         return self._for_pages(door.accept(taken.posted, taken.judged), taken.posted, taken.key)
 
     def refusal(self, door: Door, posted: Posted, key: WriteKey | None, error: BaseException) -> tuple[RequestRefused, Answer]:
-        """Return why a request is refused and its door's words for it; `key` as far as it is known."""
-        why = refused(error)
+        """Return why a request is refused and its door's words for it; `key` as far as it is known.
+
+        The reason comes without its traceback: whoever keeps it would keep the request too, and in a circle with the frame that does.
+        """
+        why = refused(error).with_traceback(None)
         name = why.key if key is None else key.name
         self._tally.count_refused(name, door.name, why.code)
         self.recent.note_refused(name, door.name, posted.received_at, why)

@@ -1,7 +1,7 @@
 """What arrived lately, key by key, with what became of it: for a developer who wants to see his first event. In memory, bounded.
 
     recent.note("shop", "segment", posted, judged)        # on the hot path: references are kept, nothing is looked into
-    recent.note_refused("shop", "segment", at, refused)   # a whole request; "" where its key was not known
+    recent.note_refused("shop", "segment", at, refused)   # a whole request; "" where its key was not known; only its words are kept
     recent.seen("shop", 20)                               # when somebody asks: the newest first
 
 Each process remembers what it took itself. Kept of a key are its last 100 events, or as many as fit into its share of memory.
@@ -63,7 +63,10 @@ _decode_stored = msgspec.json.Decoder(_Stored).decode
 
 
 class _Noted(msgspec.Struct, frozen=True, gc=False):
-    """A request: its last results, with the records and rejects that belong to them; or why it was refused. Numbered as they came."""
+    """A request: its last results, with the records and rejects that belong to them; or the code and the words of its refusal.
+
+    Numbered as they came.
+    """
 
     number: int
     at: datetime
@@ -73,7 +76,7 @@ class _Noted(msgspec.Struct, frozen=True, gc=False):
     results: Sequence[Result] = ()
     records: Sequence[OutgoingRecord] = ()
     rejects: Sequence[Reject] = ()
-    refused: RequestRefused | None = None
+    refused: tuple[str, str] | None = None
 
 
 class _Shelf:
@@ -125,7 +128,7 @@ class Recent:
 
     def note_refused(self, key: str, door: str, at: datetime, refused: RequestRefused) -> None:
         """Keep that a whole request was refused; `key` is empty where it is not known."""
-        self._shelf(key).put(_Noted(self._next(), at, door, 1, len(refused.message), refused=refused))
+        self._shelf(key).put(_Noted(self._next(), at, door, 1, len(refused.message), refused=(refused.code, refused.message)))
 
     def seen(self, key: str | None = None, limit: int = LIMIT) -> list[Seen]:
         """Return the newest events of a key (None: of all), the newest first."""
@@ -147,8 +150,8 @@ def _seen_of(key: str, shelf: _Shelf) -> Iterator[tuple[int, Seen]]:
     """Yield what is kept of a key with the number of its request, the newest first."""
     for noted in reversed(shelf.noted):
         if noted.refused is not None:
-            refused = noted.refused
-            seen = Seen(at=noted.at, key=key, door=noted.door, status="refused", code=refused.code, message=refused.message)
+            code, message = noted.refused
+            seen = Seen(at=noted.at, key=key, door=noted.door, status="refused", code=code, message=message)
             yield noted.number, seen
         yield from ((noted.number, seen) for seen in _results(key, noted))
 

@@ -115,7 +115,7 @@ class IngestSettings(Section):
     public_url: str = Field("http://127.0.0.1:8080", description="how customers reach this door; links in messages begin with it")
     max_event: int = Field(65_536, ge=1_024, description="largest event, in bytes")
     max_body: int = Field(1_048_576, ge=1_024, description="largest request, in bytes, unpacked")
-    max_batch: int = Field(2_500, ge=1, description="most events in one request")
+    max_batch: int = Field(2_500, ge=1, le=10_000, description="most events in one request")
     max_in_flight: int = Field(67_108_864, ge=1_048_576, description="bytes of unanswered requests beyond which the answer is 503")
     rate: int = Field(0, ge=0, description="events a second and key, unless the key has a rate of its own; 0: no limit")
     trusted_proxies: tuple[Network, ...] = Field(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.contracts.errors import InvalidEvent
-from services.contracts.incoming import Incoming, Unreadable, read_items
+from services.contracts.incoming import MOST_ITEMS, Incoming, Unreadable, read_items
 
 EVENT = {"type": "product.added", "customer": "42", "data": {"price": 1.5}}
 
@@ -61,6 +61,23 @@ def test_what_strict_parsers_refuse_is_read(value: bytes, parsed: Any) -> None:
     assert not isinstance(item, Unreadable)
     data = item.data if isinstance(item, Incoming) else item["data"]
     assert data == {"v": parsed}
+
+
+@pytest.mark.parametrize("digits", [99, 100, 999, 4_299, 4_300, 20_000])
+def test_long_integers_are_read_whatever_their_length(digits: int) -> None:
+    """Beside something that strict parsers refuse, an integer of many digits is its value or its digits, and text of digits stays text."""
+    (item,) = read_items(b'{"type": "a", "data": {"n": NaN, "v": %s, "t": "%s"}}' % (b"9" * digits, b"8" * digits))
+    assert isinstance(item, dict)
+    assert item["data"] == {"n": None, "v": "9" * digits if digits >= 100 else int("9" * digits), "t": "8" * digits}
+
+
+@pytest.mark.parametrize("form", [b"[%s]", b'{"batch": [%s]}'])
+def test_more_events_than_a_request_can_have_are_refused_unread(form: bytes) -> None:
+    """Up to the limit they are read, be they full of objects; beyond it the request is refused."""
+    assert len(read_items(form % b",".join([b'{"type":"a","data":{"v":{}}}'] * MOST_ITEMS))) == MOST_ITEMS
+    with pytest.raises(InvalidEvent, match=f"at most {MOST_ITEMS} events, not {MOST_ITEMS + 1}") as refused:
+        read_items(form % b",".join([b"{}"] * (MOST_ITEMS + 1)))
+    assert refused.value.code == "batch_too_large"
 
 
 def test_byte_order_mark_is_skipped() -> None:

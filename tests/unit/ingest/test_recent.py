@@ -1,6 +1,7 @@
 """The last events of each key, kept cheaply and in bounds."""
 
 import json
+import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +65,16 @@ def test_a_refused_request_is_shown_too() -> None:
     recent.note_refused("", "segment", NOW, RequestRefused("unauthorized", "who?"))
     (seen,) = recent.seen("")
     assert (seen.key, seen.door, seen.status, seen.code, seen.message) == ("", "segment", "refused", "unauthorized", "who?")
+
+
+def test_a_refused_request_is_not_kept() -> None:
+    """Of a refused request only the words of the refusal stay: its error is let go, with all that hangs on the traceback."""
+    recent, error = Recent(), RequestRefused("invalid_json", "the body is no JSON")
+    kept = weakref.ref(error)
+    recent.note_refused("shop", "events", datetime(2026, 3, 2, 9, tzinfo=UTC), error)
+    del error
+    assert kept() is None
+    assert [seen.message for seen in recent.seen()] == ["the body is no JSON"]
 
 
 def test_rejected_bytes_of_any_shape_are_shown() -> None:
