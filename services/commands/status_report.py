@@ -10,12 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.contracts.errors import PovodError
 from services.contracts.moments import from_micros, to_micros
-from services.contracts.topics import DEAD_LETTERS, DISPATCH, EVENTS
+from services.contracts.topics import DISPATCH, EVENTS, REJECTED
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog, TopicPartition
 
 TOPICS = (EVENTS, DISPATCH)
-REJECTED = EVENTS + DEAD_LETTERS
 _CURSORS = text("SELECT topic, partition, owner, next_offset FROM cursors")
 _WAITING = text(
     "SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM event_outbox) AS event_outbox,"

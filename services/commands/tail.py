@@ -14,14 +14,14 @@ from services.commands.invocation import Invocation
 from services.commands.tail_lines import fields_of, line_of
 from services.commands.times import moment
 from services.contracts.errors import LogUnavailable
-from services.contracts.topics import DEAD_LETTERS, DISPATCH, EVENTS
+from services.contracts.topics import DISPATCH, EVENTS, REJECTED
 from services.runtime.clock import SystemClock
 from services.runtime.eventlog.opening import open_log
 from services.runtime.eventlog.port import EventLog, Record, TopicPartition
 from services.runtime.lifecycle import stopping_on_signals
 from services.runtime.settings import Settings
 
-_TOPICS = {"events": EVENTS, "dispatch": DISPATCH, "rejected": EVENTS + DEAD_LETTERS}
+_TOPICS = {"events": EVENTS, "dispatch": DISPATCH, "rejected": REJECTED}
 _POLL = timedelta(milliseconds=500)
 _MOST = 500
 """Records of a partition that are read at once."""

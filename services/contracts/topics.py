@@ -17,7 +17,9 @@ EVENTS = "povod.events"
 DISPATCH = "povod.dispatch"
 RECEIPTS = "povod.receipts"
 DEAD_LETTERS = ".dlq"
-"""What a topic's dead letters' topic is called more: `povod.events.dlq`."""
+"""What a topic's dead letters' topic is called more."""
+REJECTED = EVENTS + DEAD_LETTERS
+"""Events that a door rejected, or that rules gave up."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ import structlog
 
 from services.contracts.errors import Fatal, PovodError, Rejected
 from services.contracts.normalise import Reception, valid_traceparent
+from services.contracts.topics import EVENTS
 from services.ingest.admission import InFlight, RateLimit
 from services.ingest.answers import refusal
 from services.ingest.bots import is_bot
@@ -33,7 +34,6 @@ from services.ingest.tally import Tally
 from services.ingest.uuid7 import new_uuid7
 from services.runtime.telemetry.metrics import INGEST_IN_FLIGHT
 
-TOPIC = "povod.events"
 KEY_PARAMETER = "writeKey"
 """The query's parameter that names a key, for clients that can't send a header (`navigator.sendBeacon`)."""
 _NO_KEY_INSIDE = "there is no write key in this request; it goes where your library has its own key (writeKey, api_key, api_secret)"
@@ -95,7 +95,7 @@ class Intake:
         judged = taken.judged
         if judged.rejects:
             return asyncio.ensure_future(self._store_both(taken))
-        storing = self._parts.log.append(TOPIC, judged.records + judged.merges if judged.merges else judged.records)
+        storing = self._parts.log.append(EVENTS, judged.records + judged.merges if judged.merges else judged.records)
         return storing if isinstance(storing, asyncio.Future) else asyncio.ensure_future(storing)
 
     def answer(self, door: Door, taken: Taken) -> Answer:
@@ -170,7 +170,7 @@ class Intake:
         judged, parts = taken.judged, self._parts
         burying = asyncio.create_task(bury(parts.log, parts.metrics, judged.rejects, taken.key.name, taken.posted.received_at))
         try:
-            await parts.log.append(TOPIC, judged.records + judged.merges)
+            await parts.log.append(EVENTS, judged.records + judged.merges)
         finally:
             await burying
 

@@ -11,9 +11,9 @@ from operator import attrgetter
 
 from services.contracts.codec import EVENT_HEADERS, TRACEPARENT
 from services.contracts.errors import Fatal, Rejected
+from services.contracts.topics import DISPATCH
 from services.rules import store
 from services.rules.store import OutboxRow
-from services.rules.turnover import DISPATCH_TOPIC
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog, OutgoingRecord
 from services.runtime.relay import RelayLoop
@@ -90,7 +90,7 @@ class OutboxRelay:
 
 
 def _record(row: OutboxRow) -> OutgoingRecord:
-    headers = () if row.topic == DISPATCH_TOPIC else EVENT_HEADERS
+    headers = () if row.topic == DISPATCH else EVENT_HEADERS
     if row.traceparent:
         headers = (*headers, (TRACEPARENT, row.traceparent.encode()))
     return OutgoingRecord(row.key.encode(), row.value.encode(), headers)

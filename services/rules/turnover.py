@@ -18,6 +18,7 @@ from services.contracts.events import Event
 from services.contracts.ids import CustomerId
 from services.contracts.moments import from_micros, to_micros
 from services.contracts.partitioning import bucket_of
+from services.contracts.topics import DISPATCH, EVENTS
 from services.rules.core import decide
 from services.rules.core.decide import needs_history_lookup
 from services.rules.core.document import CustomerDocument, encode_document, new_document, next_due_at
@@ -30,8 +31,6 @@ from services.rules.intake import LARGEST, Accepted
 from services.rules.packing import pack
 from services.rules.store import CustomerRow, DecisionRow, HistoryRow, InputKey, OutboxRow
 
-EVENTS_TOPIC = "povod.events"
-DISPATCH_TOPIC = "povod.dispatch"
 MAX_TIMERS_IN_A_ROW = 10_000
 """Timers of one customer between two events; more means that a timer does not go away by firing."""
 _PARKED_FOR = timedelta(hours=1) // timedelta(microseconds=1)
@@ -232,14 +231,14 @@ class Turnover:
     def _publish(self, effect: Publish) -> None:
         command = effect.command
         value = encode_command(command).decode()
-        self.queue(DISPATCH_TOPIC, command.customer, value, command.traceparent)
+        self.queue(DISPATCH, command.customer, value, command.traceparent)
 
     def _forward(self, event: Event) -> None:
         """Queue an event for another customer; raises `InvalidEvent` where no topic takes it, so that it is given up, not the partition."""
         value = encode_event(event)
         if len(value) > LARGEST:
             raise InvalidEvent(f"with the names that it has passed, the event has {len(value)} bytes", code="record_too_large")
-        self.queue(EVENTS_TOPIC, event.subject, value.decode(), event.traceparent)
+        self.queue(EVENTS, event.subject, value.decode(), event.traceparent)
 
     def queue(self, topic: str, key: str, value: str, traceparent: str | None) -> None:
         """Put a record into the outbox."""

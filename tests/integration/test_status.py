@@ -12,9 +12,9 @@ from sqlalchemy import text
 from services.cli import povod
 from services.commands.invocation import Invocation
 from services.commands.status import screen
-from services.commands.status_report import REJECTED, ActiveRuleset, DeadLetters, Lag, Reach, Timers, gather
+from services.commands.status_report import ActiveRuleset, DeadLetters, Lag, Reach, Timers, gather
 from services.contracts.moments import to_micros
-from services.contracts.topics import DISPATCH, EVENTS
+from services.contracts.topics import DISPATCH, EVENTS, REJECTED
 from services.runtime.clock import FrozenClock
 from services.runtime.database import Database
 from services.runtime.eventlog.embedded_watch import WatchedEventLog

@@ -6,10 +6,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.contracts.errors import LogUnavailable
+from services.contracts.topics import DISPATCH
 from services.rules import store
 from services.rules.relay import MAX_HELD, OutboxRelay
 from services.rules.store import OutboxRow
-from services.rules.turnover import DISPATCH_TOPIC
 from services.runtime.database import Database
 from services.runtime.eventlog.port import EventLog
 from services.runtime.telemetry.metrics import Metrics
@@ -21,7 +21,7 @@ PARTITION = 0
 @pytest.fixture
 async def log(embedded_log: EventLog) -> EventLog:
     """Return a log with the dispatch topic."""
-    await embedded_log.ensure_topics({DISPATCH_TOPIC: 1})
+    await embedded_log.ensure_topics({DISPATCH: 1})
     return embedded_log
 
 
@@ -33,7 +33,7 @@ def relay(database: Database, log: EventLog) -> OutboxRelay:
 
 def rows(first: int, last: int, mark: str = "stored") -> list[OutboxRow]:
     """Return the rows with these numbers."""
-    return [OutboxRow(number, DISPATCH_TOPIC, "ann", f"{number} {mark}", None) for number in range(first, last + 1)]
+    return [OutboxRow(number, DISPATCH, "ann", f"{number} {mark}", None) for number in range(first, last + 1)]
 
 
 async def put(database: Database, added: list[OutboxRow]) -> None:
@@ -50,7 +50,7 @@ async def left(database: Database) -> int:
 
 async def published(log: EventLog, number: int) -> list[str]:
     """Return what was published, in order; waits until at least `number` records have come."""
-    reader = await started(log, "test", DISPATCH_TOPIC)
+    reader = await started(log, "test", DISPATCH)
     found = [record.value.decode() for record in await drain(reader, number)]
     await reader.close()
     return found

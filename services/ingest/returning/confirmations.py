@@ -24,16 +24,20 @@ class ConfirmationPage:
         """Show the page that asks; changes nothing."""
         claim = self._parts.claim_of(token, ConfirmationClaim)
         language = language_for(request, claim.language if claim else "")
-        if claim is None or self._is_expired(claim):
-            return self._parts.unknown(language) if claim is None else self._parts.expired(language)
+        if claim is None:
+            return self._parts.unknown(language)
+        if self._is_expired(claim):
+            return self._parts.expired(language)
         return self._parts.pages.answer("confirmation", language, channel=claim.channel, address=claim.address)
 
     async def confirm_a_subscription(self, token: str, request: Request) -> Response:
         """Subscribe the customer to the channel at this address. Harmless twice."""
         claim = self._parts.claim_of(token, ConfirmationClaim)
         language = language_for(request, claim.language if claim else "")
-        if claim is None or self._is_expired(claim):
-            return self._parts.unknown(language) if claim is None else self._parts.expired(language)
+        if claim is None:
+            return self._parts.unknown(language)
+        if self._is_expired(claim):
+            return self._parts.expired(language)
         await read_form(request, self._parts.in_flight)  # nothing in it counts; the connection is left clean
         proof = self._parts.proof(request, SOURCE, claim.message_id)
         try:
