@@ -13,17 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.figures import CannotMeasureError
+from deploy.local.ports import free_port
 
 UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "5")
 """The settings with which `povod ingest` runs its server, as options."""
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from typing import NamedTuple
 from bench import histogram
 from bench.figures import CannotMeasureError, Figure, ratio_of
 from bench.kafka_topics import append, records_in
-from bench.processes import free_port, povod, processor_seconds, running
+from bench.processes import povod, processor_seconds, running
 from bench.progress import Span, count, watch
 from bench.rounds import in_turns
 from bench.stack import EVENTS, Stack, second_database, stack
 from bench.workload import EVENTS_PER_CUSTOMER, records, write_twenty_journeys
+from deploy.local.ports import free_port
 
 GOAL = 40
 CUSTOMERS = 5_000

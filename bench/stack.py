@@ -14,7 +14,8 @@ import asyncpg
 
 from bench.figures import CannotMeasureError
 from bench.kafka_topics import remove_topics
-from bench.processes import call_povod, free_port
+from bench.processes import call_povod
+from deploy.local.ports import free_port
 
 EVENTS = "povod.events"
 BASELINE_TOPIC = "bench.baseline"

@@ -16,10 +16,11 @@ import httpx
 
 from bench.figures import CannotMeasureError, Figure
 from bench.ingest import running_ingest
-from bench.processes import free_port, povod, running, wait_until_listening
+from bench.processes import povod, running, wait_until_listening
 from bench.progress import count
 from bench.stack import Stack, stack
 from bench.workload import registration, write_one_message_an_event
+from deploy.local.ports import free_port
 
 GOAL = 500
 """Events a second."""

@@ -2,24 +2,17 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ports import free_port
+
 
 class CanNotStartError(Exception):
     """Something is missing or does not come up; the message says what to do."""
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def remembered_port(file: Path, wanted: int) -> int:

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from daemons import CanNotStartError, end, free_port, pid_of, remembered_port, spawn, wait_for
+from daemons import CanNotStartError, end, pid_of, remembered_port, spawn, wait_for
+from ports import free_port
 
 _POM = Path(__file__).with_name("pom.xml")
 _PROPERTIES = """\
@@ -109,7 +110,9 @@ class Kafka:
         if not (data / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=").replace("-", "A")
             command = ["java", "-cp", f"{self._libraries}/*", "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster]
-            subprocess.run([*command, "-c", str(self._folder / "server.properties")], check=True, capture_output=True)
+            done = subprocess.run([*command, "-c", str(self._folder / "server.properties")], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise CanNotStartError(f"Kafka's storage can't be formatted: {done.stderr or done.stdout}")
 
     def _java(self, *arguments: str) -> None:
         spawn(["java", "-cp", f"{self._libraries}/*", *arguments], self._folder)

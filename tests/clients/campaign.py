@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from deploy.local.ports import free_port
 from services.ingest.keys import Limits, create_key
 from services.runtime.database import Database
 from tests.clients import evidence
@@ -19,7 +20,7 @@ from tests.clients.certificate import make_certificate, tls_front
 from tests.clients.driving import Driver, Told, browser_driver, driver_of
 from tests.clients.evidence import Evidence
 from tests.clients.proxy import Proxy
-from tests.kill.engines import Engine, free_port, kafka_engine, povod
+from tests.kill.engines import Engine, kafka_engine, povod
 from tests.kill.fleet import Fleet
 from tests.kill.rounds import wait_until_ready
 

@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from deploy.local.ports import free_port
 from tests.docs.blocks import ROOT, blocks
 
 README = [block for block in blocks("shell") if block.page.name == "README.md"]
@@ -55,19 +55,12 @@ def _curl(block: str, key: str) -> Curl:
     return Curl(url, headers, next(value for option, value in options if option == "-d"))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Lay out the example rules and templates in a folder of their own."""
     for name in ("rules", "templates"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    port = _free_port()
+    port = free_port()
     variables = {name: value for name, value in os.environ.items() if not name.startswith("POVOD_")}
     return Project(tmp_path, {**variables, "PYTHONPATH": str(ROOT), "POVOD_INGEST__PORT": str(port)}, port)
 

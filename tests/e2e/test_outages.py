@@ -39,8 +39,9 @@ class Servers:
     def do_now(self, command: str) -> dict[str, str]:
         """Do it and wait."""
         program = (sys.executable, str(ROOT / "deploy" / "local" / "services.py"), command, "--state", str(self._state))
-        printed = subprocess.run(program, check=True, capture_output=True, text=True).stdout
-        return dict(word.split("=", 1) for word in printed.split() if "=" in word)
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return dict(word.split("=", 1) for word in done.stdout.split() if "=" in word)
 
 
 @dataclass

@@ -32,7 +32,8 @@ class OwnBroker:
     def do(self, command: str) -> None:
         """Run a command of `deploy/local/services.py`."""
         program = str(ROOT / "deploy" / "local" / "services.py")
-        subprocess.run([sys.executable, program, command, "--state", str(self._state)], check=True, capture_output=True)
+        done = subprocess.run([sys.executable, program, command, "--state", str(self._state)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
 
     @property
     def bootstrap(self) -> str:

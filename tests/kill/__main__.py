@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from deploy.local.ports import free_port
 from services.commands.draining import Drain
 from services.contracts.errors import Retryable
 from services.runtime.clock import SystemClock
@@ -105,7 +106,7 @@ async def is_drained(drain: Drain, now: datetime) -> bool:
 
 async def run(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Run one engine's attack and return the findings."""
-    smtp_port = engines.free_port()
+    smtp_port = free_port()
     sink = RecordingSink(smtp_port)
     sink.start()
     prepare = engines.kafka_engine if arguments.engine == "kafka" else engines.embedded_engine

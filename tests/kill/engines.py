@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from deploy.local.ports import free_port
 from tests.live import remove_topics
 
 _HERE = Path(__file__).parent
@@ -25,14 +25,6 @@ class Engine(NamedTuple):
     commands: dict[str, tuple[str, ...]]
     base_url: str
     write_key: str
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _settings(folder: Path, smtp_port: int, http_port: int) -> dict[str, str]:
