@@ -33,8 +33,8 @@ _GIANT = b"0" * 100
 refuses one of 4300 digits."""
 MOST_ITEMS = 10_000
 """Events that one request can have at all, whatever its limit is set to: more are refused before anything is made of them."""
-NUL = b"\\u0000"
-"""A NUL as JSON writes it: strict readers let it pass, so a body with it is not for them."""
+_SHORTEST = len(b"{},")
+_NUL = b"\\u0000"
 
 Key = Annotated[str, Meta(max_length=MAX_KEY)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=LARGEST_INTEGER)]
@@ -97,14 +97,19 @@ def read_items(body: bytes) -> Sequence[Item]:
 
     Raises `InvalidEvent` (`invalid_json`) where the body is no JSON at all, or neither an object nor an array, and `batch_too_large`.
     """
-    if body.count(b"{") > MOST_ITEMS:
+    if len(body) > _SHORTEST * MOST_ITEMS and body.count(b"{") > MOST_ITEMS:
         _check_number(body)
-    if NUL not in body:
+    if not has_nul(body):
         try:
             return _many.decode(body) if body[:1] == b"[" else _unwrap(_one.decode(body))
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass  # something in it needs a closer look
     return _unwrap_raw(_read_leniently(body))
+
+
+def has_nul(body: bytes) -> bool:
+    """Say whether a NUL may stand in the JSON: strict readers let the escape pass, so a body with it is not for them."""
+    return b"\\" in body and _NUL in body  # most bodies have no escape at all, and one character is found in a fortieth of the time
 
 
 def read_json(body: bytes) -> Any:

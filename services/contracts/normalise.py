@@ -253,8 +253,8 @@ def _identifier(value: str | float | None, pointer: str) -> str:
     """Return an id as trimmed text, empty where it is absent."""
     if value is None:
         return ""
-    text = _trimmed(value)
-    if _is_placeholder(text):
+    text = value.strip() if isinstance(value, str) else _trimmed(value)
+    if len(text) <= _LONGEST_PLACEHOLDER and _is_placeholder(text):
         _refuse("placeholder_id", f"{text!r} is what broken clients send for nobody; leave it out or send a real id", pointer)
     return text
 
@@ -266,7 +266,7 @@ def _trimmed(value: str | float) -> str:
 
 
 def _is_placeholder(text: str) -> bool:
-    return len(text) <= _LONGEST_PLACEHOLDER and text.lower() in PLACEHOLDERS
+    return text.lower() in PLACEHOLDERS
 
 
 def _source(given: str | None, reception: Reception) -> str:

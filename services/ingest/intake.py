@@ -50,6 +50,11 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     judged: Judged
     grown: int = 0
 
+    @property
+    def size(self) -> int:
+        """Return the bytes of the body or, where that is more, of what is stored of it: what a batch says once stands in each event."""
+        return len(self.posted.body) + max(self.grown, 0)
+
 
 class Intake:
     """Takes requests in. One for a process.
@@ -101,7 +106,7 @@ class Intake:
     def answer(self, door: Door, taken: Taken) -> Answer:
         """Count a stored request and have its door word the answer, for web pages too."""
         self._tally.count(taken.key.name, door.name, taken.judged)
-        self.recent.note(taken.key.name, door.name, taken.posted, taken.judged)
+        self.recent.note(taken.key.name, door.name, taken.posted, taken.judged, taken.size)
         return self._for_pages(door.accept(taken.posted, taken.judged), taken.posted, taken.key)
 
     def refusal(self, door: Door, posted: Posted, key: WriteKey | None, error: BaseException) -> tuple[RequestRefused, Answer]:

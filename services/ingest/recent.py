@@ -1,6 +1,6 @@
 """What arrived lately, key by key, with what became of it: for a developer who wants to see his first event. In memory, bounded.
 
-    recent.note("shop", "segment", posted, judged)        # on the hot path: references are kept, nothing is looked into
+    recent.note("shop", "segment", posted, judged, size)  # on the hot path: references are kept, nothing is looked into
     recent.note_refused("shop", "segment", at, refused)   # a whole request; "" where its key was not known; only its words are kept
     recent.seen("shop", 20)                               # when somebody asks: the newest first
 
@@ -111,13 +111,12 @@ class Recent:
         self._shelves: OrderedDict[str, _Shelf] = OrderedDict()
         self._next = count().__next__
 
-    def note(self, key: str, door: str, posted: Posted, judged: Judged) -> None:
-        """Keep what became of a request; costs about a microsecond, and little more for a thousand events."""
+    def note(self, key: str, door: str, posted: Posted, judged: Judged, size: int) -> None:
+        """Keep what became of a request, its body or its records of `size` bytes; costs about a microsecond."""
         records, results, rejects, _ = judged
         total = len(results)
         if not total:
             return
-        size = max(len(posted.body), sum([len(record.value) for record in records]))  # what a batch says once stands in each event
         kept = min(total, LIMIT) if size <= MAX_BYTES else max(1, min(total * MAX_BYTES // size, LIMIT))
         if kept == total:
             noted = _Noted(self._next(), posted.received_at, door, total, size, results, records, rejects)

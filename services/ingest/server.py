@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +13,7 @@ import uvicorn
 from services.contracts.errors import InvalidSettings
 from services.ingest.connections import most_connections
 from services.ingest.protocol import CLOSE, GuardedProtocol
+from services.runtime.memory import spare_memory_work
 from services.runtime.settings import IngestSettings
 
 KEEP_ALIVE = timedelta(seconds=5)
@@ -21,8 +21,6 @@ REQUEST_DEADLINE = timedelta(seconds=15)
 """Time in which a request must be whole, from its first byte or the connection's begin; longer than the door's own, which answers."""
 SHUTDOWN = timedelta(seconds=10)
 _BACKLOG = 2_048
-_COLLECTOR = (50_000, 20, 100)
-"""Allocations until the youngest objects are looked at, and how often that is until older ones are."""
 _SWEEP_TICKS = 5
 """Uvicorn ticks ten times a second."""
 
@@ -43,7 +41,7 @@ class IngestServer(uvicorn.Server):
 
     async def run(self, stop: asyncio.Event) -> None:  # type: ignore[override]  # ours runs as a service in a running loop
         """Serve until `stop` is set, and for as long as leaving takes; then answer what has begun, within `SHUTDOWN`."""
-        relax_collector()
+        spare_memory_work()
         serving = asyncio.create_task(self.serve([self._listener]))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -80,11 +78,6 @@ class IngestServer(uvicorn.Server):
             connection.refuse(HTTPStatus.REQUEST_TIMEOUT)
         elif connection.is_idle(now, self.config.timeout_keep_alive):
             connection.transport.close()
-
-
-def relax_collector() -> None:
-    """Have the process look for cyclic garbage more rarely: parsed JSON has none, and looking took a fifth of a batch's time."""
-    gc.set_threshold(*_COLLECTOR)
 
 
 def make_server(app: Any, settings: IngestSettings, *, request_deadline: timedelta = REQUEST_DEADLINE) -> IngestServer:

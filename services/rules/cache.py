@@ -1,6 +1,5 @@
 """Documents of owned partitions, kept between batches: the newest used, bounded by number and by bytes."""
 
-import gc
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -10,8 +9,6 @@ from services.rules.core.document import CustomerDocument
 MAX_DOCUMENTS = 20_000
 MAX_BYTES = 48 * 1024 * 1024
 """Of the stored form; a decoded document takes some times as much memory."""
-_YOUNG = (50_000, 20, 50)
-"""Thresholds of Python's cycle collector. Documents hold no cycles and live long; by default a fifth of the time goes into walking them."""
 
 
 class _Kept(NamedTuple):
@@ -58,8 +55,3 @@ class DocumentCache:
 
     def __len__(self) -> int:
         return len(self._kept)
-
-
-def relax_collector() -> None:
-    """Have the process look for cyclic garbage more rarely; called once by whoever keeps many documents. Process-wide."""
-    gc.set_threshold(*_YOUNG)

@@ -15,6 +15,7 @@ import msgspec
 from services.contracts.codec import decode_event, encode_event
 from services.contracts.errors import InvalidEvent
 from services.contracts.events import Event
+from services.contracts.incoming import has_nul
 from services.contracts.normalise import PLACEHOLDERS
 from services.contracts.partitioning import partition_of
 from services.rules.foreign import read_foreign
@@ -26,7 +27,6 @@ LONGEST_ID = 255
 _AHEAD = timedelta(minutes=5)
 """How far clocks of one installation may differ before a time is one that can't be."""
 _LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
-_ESCAPED_NUL = b"\\u0000"
 LARGEST = MAX_RECORD - 4_096
 """Bytes of a value; leaves room for key and headers, so that any record can be published again."""
 
@@ -112,7 +112,7 @@ def _check(event: Event, value: bytes) -> None:
     if len(event.subject) <= _LONGEST_PLACEHOLDER and event.subject.lower() in PLACEHOLDERS:
         raise InvalidEvent(f"{event.subject!r} is what broken producers send for nobody", code="placeholder_id", pointer="/subject")
     lengths = (len(event.subject), len(event.id), len(event.type), len(event.source))
-    if min(lengths) > 0 and max(lengths) <= LONGEST_ID and _ESCAPED_NUL not in value:
+    if min(lengths) > 0 and max(lengths) <= LONGEST_ID and not has_nul(value):
         return
     for name in ("subject", "id", "type", "source"):
         text = getattr(event, name)

@@ -9,7 +9,7 @@ import structlog
 from services.contracts.errors import Fenced, Retryable
 from services.contracts.topics import EVENTS
 from services.rules.activation import ActiveRulesets, NoActiveRuleset
-from services.rules.cache import DocumentCache, relax_collector
+from services.rules.cache import DocumentCache
 from services.rules.owner import PartitionOwner
 from services.rules.ownership import Ownership, end_tasks
 from services.rules.room import Room
@@ -19,6 +19,7 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.dead_letters import DeadLetterLimit
 from services.runtime.eventlog.port import Batch, EventLog, TopicPartition
+from services.runtime.memory import spare_memory_work
 from services.runtime.settings import RulesSettings
 from services.runtime.telemetry.metrics import OUTBOX_DEPTH, PARTITION_LAG, Metrics
 
@@ -81,7 +82,7 @@ class RulesService:
         """
         if not await self._ruleset_is_there(stop):
             return
-        relax_collector()
+        spare_memory_work()
         reporting = asyncio.create_task(self._report(), name="rules-report")
         backoff = Backoff()
         try:

@@ -14,7 +14,7 @@ import msgspec
 
 from services.contracts.aliases import Aliases
 from services.contracts.errors import InvalidEvent
-from services.contracts.incoming import NUL, Item, Unreadable, read_json
+from services.contracts.incoming import Item, Unreadable, has_nul, read_json
 from services.ingest.doors.port import JSON, Answer, Door, KeyPlace, Parcel, Posted
 from services.ingest.doors.segment_messages import Message, Posting, Shared, incoming_of, message_of
 from services.ingest.judge import Judged, Result
@@ -105,7 +105,7 @@ class SegmentDoor(Door):
 
     def _read_strictly(self, body: bytes, kind: str) -> Parcel | None:
         """Return what needs no cleaning, None where something does."""
-        if NUL in body:
+        if has_nul(body):
             return None
         try:
             posting = _decoder.decode(body)

@@ -24,7 +24,7 @@ from services.runtime.eventlog import embedded_file as file
 from services.runtime.eventlog.embedded_reader import EmbeddedReader, Members, Wanted
 from services.runtime.eventlog.embedded_writer import GroupWriter, translated
 from services.runtime.eventlog.port import EventLogReader, OutgoingRecord, PartitionListener, Record, TopicPartition
-from services.runtime.eventlog.records import place, weigh
+from services.runtime.eventlog.records import place
 
 T = TypeVar("T")
 _TRIM_SLICE = 2_000
@@ -89,8 +89,8 @@ class EmbeddedEventLog:
         """Return once the records are on the disk."""
         if not records:
             return
-        weight = weigh(records)
-        placed = {TopicPartition(topic, number): share for number, share in place(topic, records, self.count(topic)).items()}
+        shares, weight = place(topic, records, self.count(topic))
+        placed = {TopicPartition(topic, number): share for number, share in shares.items()}
         try:
             async with asyncio.timeout(self._ack_timeout):
                 await self._writer.append(placed, weight)

@@ -16,7 +16,7 @@ from services.runtime.eventlog.kafka_ends import Ends
 from services.runtime.eventlog.kafka_overdue import Patience
 from services.runtime.eventlog.kafka_reader import KafkaReader
 from services.runtime.eventlog.port import EventLogReader, OutgoingRecord, PartitionListener, TopicPartition
-from services.runtime.eventlog.records import place, weigh
+from services.runtime.eventlog.records import place
 from services.runtime.settings import LogSettings
 
 
@@ -64,8 +64,7 @@ class KafkaEventLog:
             raise LogUnavailable("the event log is not open")
         if not records or (partitions := self._partitions.get(topic)) is None:
             return self._append_first(topic, records)
-        weight = weigh(records)
-        placed = place(topic, records, partitions)
+        placed, weight = place(topic, records, partitions)
         return self._appender.append(topic, placed, weight)
 
     async def _append_first(self, topic: str, records: Sequence[OutgoingRecord]) -> None:

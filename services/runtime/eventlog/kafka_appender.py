@@ -123,8 +123,8 @@ class KafkaAppender:
                 waiting.popleft()
                 self._forget(append)
                 continue
-            for at, (key, value, headers, _) in enumerate(records):
-                if add(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+            for at, record in enumerate(records):
+                if add(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
                     if at:
                         waiting[0] = Share(append, records[at:])
                         append.left += 1

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 
 class TopicPartition(NamedTuple):
     """One partition of one topic."""
@@ -16,7 +18,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class OutgoingRecord(NamedTuple):
+class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to append. The partition is `partition_of(key)` unless named."""
 
     key: bytes

@@ -14,28 +14,24 @@ _OVERHEAD = 64
 
 def size_of(record: OutgoingRecord) -> int:
     """Return what the record weighs, in bytes, its fixed costs included."""
-    key, value, headers, _ = record
-    size = len(key) + len(value) + _OVERHEAD
-    for name, content in headers:
+    size = len(record.key) + len(record.value) + _OVERHEAD
+    for name, content in record.headers:
         size += len(name) + len(content)
     return size
 
 
-def weigh(records: Sequence[OutgoingRecord]) -> int:
-    """Return the bytes of all records; raises `Rejected` (`record_too_large`) where one can never be stored."""
+def place(topic: str, records: Sequence[OutgoingRecord], partitions: int) -> tuple[dict[int, list[OutgoingRecord]], int]:
+    """Sort records by partition, keeping their order; return also their bytes together.
+
+    Raises `Rejected` (`record_too_large`) where one can never be stored, `Fatal` for a partition that the topic doesn't have.
+    """
+    placed: dict[int, list[OutgoingRecord]] = {}
     total = 0
     for record in records:
         size = size_of(record)
         if size > MAX_RECORD:
             raise Rejected(f"a record of {size} bytes is over the limit of {MAX_RECORD}", code="record_too_large")
         total += size
-    return total
-
-
-def place(topic: str, records: Sequence[OutgoingRecord], partitions: int) -> dict[int, list[OutgoingRecord]]:
-    """Sort records by partition, keeping their order; raises `Fatal` for a partition that the topic doesn't have."""
-    placed: dict[int, list[OutgoingRecord]] = {}
-    for record in records:
         partition = partition_of_key(record.key, partitions) if record.partition is None else record.partition
         if not 0 <= partition < partitions:
             raise Fatal(f"topic {topic} has {partitions} partitions, there is no {partition}")
@@ -43,4 +39,4 @@ def place(topic: str, records: Sequence[OutgoingRecord], partitions: int) -> dic
             placed[partition] = [record]
         else:
             found.append(record)
-    return placed
+    return placed, total

@@ -10,7 +10,9 @@ from services.contracts.catalogue import Catalogue
 from services.contracts.incoming import read_items
 from services.contracts.normalise import Reception
 from services.ingest.doors.port import Posted
+from services.ingest.intake import Taken
 from services.ingest.judge import Judge
+from services.ingest.keys import WriteKey
 from services.ingest.recent import LIMIT, MAX_BYTES, MAX_KEYS, Recent
 from services.ingest.refusals import RequestRefused
 
@@ -22,7 +24,7 @@ def _note(recent: Recent, *events: Any, key: str = "shop", at: datetime = NOW) -
     body = json.dumps(events).encode()
     reception = Reception(key, trusted=True, received_at=at, new_id=lambda: "new-id")
     judged = Judge(Catalogue({}), 65_536).judge(read_items(body), reception)
-    recent.note(key, "events", Posted("POST", "/v1/events", {}, {}, body, at), judged)
+    recent.note(key, "events", Posted("POST", "/v1/events", {}, {}, body, at), judged, len(body))
 
 
 def _event(number: int = 1, **fields: Any) -> dict[str, Any]:
@@ -138,7 +140,9 @@ def test_what_a_batch_says_once_counts_in_each_event() -> None:
     recent = Recent()
     items = [_event(number, data={"text": "x" * 60_000}) for number in range(20)]
     judged = Judge(Catalogue({}), 65_536).judge(items, Reception("shop", trusted=True, received_at=NOW, new_id=lambda: "new-id"))
-    recent.note("shop", "segment", Posted("POST", "/v1/batch", {}, {}, b"x" * 61_000, NOW), judged)
+    posted = Posted("POST", "/v1/batch", {}, {}, b"x" * 61_000, NOW)
+    taken = Taken(posted, WriteKey("shop", trusted=True), judged, sum(len(record.value) for record in judged.records) - len(posted.body))
+    recent.note("shop", "segment", posted, judged, taken.size)
     assert _ids(recent, "shop") == ["e19", "e18", "e17", "e16"]
 
 
