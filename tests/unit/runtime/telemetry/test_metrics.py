@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from services.runtime.telemetry import metrics as module
 from services.runtime.telemetry.metrics import (
@@ -24,6 +25,11 @@ from services.runtime.telemetry.metrics import (
 def metrics() -> Metrics:
     """Return metrics with a registry of their own."""
     return Metrics(CollectorRegistry())
+
+
+def _read(metrics: Metrics) -> list[Metric]:
+    """Read the exposition as Prometheus does."""
+    return list(text_string_to_metric_families(metrics.render().decode()))
 
 
 def test_every_definition_is_in_the_list() -> None:
@@ -66,6 +72,39 @@ def test_histograms_count_and_sum(metrics: Metrics) -> None:
     metrics.observe(RULES_BATCH_SECONDS, 0.5)
     metrics.observe(RULES_BATCH_SECONDS, 0.25)
     assert (metrics.value("povod_rules_batch_seconds_count"), metrics.value("povod_rules_batch_seconds_sum")) == (2, 0.75)
+
+
+def test_buckets_are_cumulative(metrics: Metrics) -> None:
+    """Each bucket counts all values up to its end, that included; the last one counts all."""
+    for value in (0.001, 0.0011, 0.4, 0.5, 99.0):
+        metrics.observe(RULES_BATCH_SECONDS, value)
+    (found,) = [family for family in _read(metrics) if family.name == RULES_BATCH_SECONDS.name]
+    buckets = {sample.labels["le"]: sample.value for sample in found.samples if sample.name.endswith("_bucket")}
+    assert [float(end) for end in buckets] == [*RULES_BATCH_SECONDS.buckets, float("inf")]
+    assert (buckets["0.001"], buckets["0.0025"], buckets["0.25"], buckets["0.5"], buckets["10.0"], buckets["+Inf"]) == (1, 2, 2, 4, 4, 5)
+
+
+def test_what_has_no_labels_is_there_from_the_start(metrics: Metrics) -> None:
+    """A dashboard sees a zero, not a gap; what has labels begins with the first of them."""
+    families = {family.name: family for family in _read(metrics)}
+    assert set(families) == {each.name.removesuffix("_total") for each in METRICS}
+    for each in METRICS:
+        samples = families[each.name.removesuffix("_total")].samples
+        assert bool(samples) is not bool(each.labels)
+        assert {sample.value for sample in samples} <= {0.0}
+
+
+def test_a_counter_only_grows(metrics: Metrics) -> None:
+    """Counting backwards is a mistake of the code."""
+    with pytest.raises(ValueError, match="only grows"):
+        metrics.add(INGEST_EVENTS, -1, key="shop", door="events", verdict="accepted")
+
+
+def test_the_order_of_labels_does_not_matter(metrics: Metrics) -> None:
+    """However they are named, it is one count."""
+    metrics.add(INGEST_EVENTS, key="shop", door="events", verdict="accepted")
+    metrics.counter(INGEST_EVENTS, verdict="accepted", door="events", key="shop")(2)
+    assert metrics.value("povod_ingest_events_total", key="shop", door="events", verdict="accepted") == 3
 
 
 def test_wrong_labels_are_an_error(metrics: Metrics) -> None:
