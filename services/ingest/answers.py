@@ -27,6 +27,8 @@ def refusal(refused: RequestRefused) -> Answer:
     headers: list[tuple[bytes, bytes]] = []
     if refused.retry_after is not None:
         headers.append((b"retry-after", b"%d" % refused.retry_after))
+    if refused.allow:
+        headers.append((b"allow", refused.allow.encode()))
     if refused.code == "unauthorized":
         headers.append((b"www-authenticate", b'Bearer realm="povod"'))
     return Answer(status_of(refused), JSON, _encoder.encode(body_of(refused)), tuple(headers))

@@ -28,7 +28,7 @@ from services.ingest.returning.routers import routers_of
 from services.ingest.whole import WholeRequests
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
-_POSTS_ONLY = refusal(RequestRefused("method_not_allowed", "events are posted here"))._replace(headers=((b"allow", b"OPTIONS, POST"),))
+_POSTS_ONLY = refusal(RequestRefused("method_not_allowed", "events are posted here", allow="OPTIONS, POST"))
 _SHOWN = 100
 """Characters of a wrong path that are repeated to whoever asked for it."""
 _log = structlog.get_logger()

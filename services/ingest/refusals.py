@@ -41,14 +41,16 @@ RETRY_AFTER = 1
 class RequestRefused(PovodError):  # noqa: N818 - named like the tree it grows on
     """A request that is not taken; `code` is a key of `STATUS`, `retry_after` whole seconds where another try may succeed.
 
+    `allow` are the methods that a path takes, for who asked with another (RFC 9110, 15.5.6).
     `key` is the name of the write key where it was known already: what is counted and shown to developers names it.
     """
 
-    def __init__(self, code: str, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(self, code: str, message: str, *, retry_after: int | None = None, allow: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.allow = allow
         self.key = ""
 
 

@@ -146,7 +146,9 @@ def _about_customer(posted: Posted, rest: str) -> dict[str, Any]:
         if method == posted.method and rest.endswith(ending):
             return _ended(posted, action, {"id": rest.removesuffix(ending)})
     if posted.method != "PUT":
-        raise RequestRefused("method_not_allowed", "a person is told of with PUT; what he does with POST to /events below him")
+        what = "a person is told of with PUT; what he does with POST to /events below him"
+        taken = {"DELETE", "PUT", *(method for method, ending in _ENDINGS if rest.endswith(ending))}
+        raise RequestRefused("method_not_allowed", what, allow=", ".join(sorted(taken)))
     return {"type": "person", "action": "identify", "identifiers": {"id": rest}, "attributes": _object(read_json(posted.body))}
 
 

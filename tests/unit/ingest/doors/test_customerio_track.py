@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.contracts.codec import decode_event
+from services.ingest.answers import refusal
 from services.ingest.doors.customerio_track import CustomerioTrackDoor
 from services.ingest.doors.port import Posted
 from services.ingest.refusals import RequestRefused
@@ -113,6 +114,14 @@ def test_merge() -> None:
     request = _request("POST", "/api/v1/merge_customers", body)
     assert item_of(DOOR, request) == {"type": "customer.identified", "customer": "a@b.ru", "anonymous": "u2", "data": {}}
     assert [record.key for record in judged(DOOR, request).merges] == [b"u2"]
+
+
+@pytest.mark.parametrize(("path", "allow"), [("u1", "DELETE, PUT"), ("u1/events", "DELETE, POST, PUT"), ("u1/devices", "DELETE, PUT")])
+def test_another_method_is_told_which_there_are(path: str, allow: str) -> None:
+    """The answer names the methods of the path (RFC 9110, 15.5.6)."""
+    with pytest.raises(RequestRefused) as refused:
+        DOOR.read(_request("PATCH", f"/api/v1/customers/{path}"))
+    assert dict(refusal(refused.value).headers)[b"allow"] == allow.encode()
 
 
 @pytest.mark.parametrize(
