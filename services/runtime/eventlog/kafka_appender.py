@@ -1,6 +1,6 @@
 """Appending to Kafka: our own accumulator in front of aiokafka's batch interface.
 
-Each partition has a lane: appends wait in it for `linger`, or while batches are under way (`kafka_departures`), are packed into a
+Each partition has a lane: appends wait in it for `linger` and while batches are under way (`kafka_departures`), are packed into a
 batch (3 to 5 times cheaper than aiokafka's own `send`), and settled when the batch is acknowledged. Order within a lane is the order of
 the calls; aiokafka keeps one request in flight a broker, and the producer is idempotent, so it is the order in the log.
 """
@@ -54,6 +54,7 @@ class KafkaAppender:
         loop = asyncio.get_running_loop()
         append = Append(len(placed), loop.create_future(), loop.time(), weight)
         self._weight += weight
+        self._departures.weigh(weight)
         for number, records in placed.items():
             lane = self._lanes.get((topic, number)) or self._open(TopicPartition(topic, number))
             lane.waiting.append(Share(append, records))

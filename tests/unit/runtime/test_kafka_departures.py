@@ -46,6 +46,34 @@ async def test_the_next_ones_leave_when_all_have_landed() -> None:
     departures.stop()
 
 
+async def _land_while_another_waits(departures: Departures, weight: int) -> Lane:
+    """Have one lane land while another has only begun to wait, with so many bytes; return that one."""
+    first, second = _lanes(2)
+    departures.add(first)
+    await _gone(first)
+    departures.weigh(weight)
+    departures.add(second)
+    departures.landed(first, first.flight)
+    return second
+
+
+async def test_a_landing_does_not_cut_the_linger_short() -> None:
+    """Who has waited for a moment only, with little to carry, waits on for company, and leaves at his linger's end."""
+    departures = Departures(0.05, NEVER)
+    waiting = await _land_while_another_waits(departures, 1_000)
+    assert not waiting.go.is_set()
+    await _gone(waiting)
+    departures.stop()
+
+
+async def test_who_has_enough_leaves_at_the_landing() -> None:
+    """Much to carry needs no company."""
+    departures = Departures(0.05, NEVER)
+    waiting = await _land_while_another_waits(departures, 200_000)
+    assert waiting.go.is_set()
+    departures.stop()
+
+
 async def test_after_an_idle_landing_the_linger_begins_anew() -> None:
     """Where nobody waited for the landing, the next one to wait goes after the linger."""
     departures, (lane,) = Departures(0, NEVER), _lanes(1)
