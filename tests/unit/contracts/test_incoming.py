@@ -78,6 +78,8 @@ def test_more_events_than_a_request_can_have_are_refused_unread(form: bytes) -> 
     with pytest.raises(InvalidEvent, match=f"at most {MOST_ITEMS} events, not {MOST_ITEMS + 1}") as refused:
         read_items(form % b",".join([b"{}"] * (MOST_ITEMS + 1)))
     assert refused.value.code == "batch_too_large"
+    with pytest.raises(InvalidEvent, match=f"at most {MOST_ITEMS} events, not {3 * MOST_ITEMS}"):  # long enough to be counted before
+        read_items(form % b",".join([b'{"type": "a"}'] * (3 * MOST_ITEMS)))
 
 
 def test_byte_order_mark_is_skipped() -> None:
