@@ -1,10 +1,12 @@
 """Judge a request's events one by one: records for the log, dead letters, and a result for each. Pure but for new ids."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from services.contracts.catalogue import Catalogue
 from services.contracts.codec import EVENT_HEADERS, TRACEPARENT, encode_event, key_of
@@ -69,13 +71,13 @@ class Judged(NamedTuple):
 class _Room:
     """How many bytes a request's events may still have together."""
 
-    def __init__(self, limit: int | None) -> None:
+    __slots__ = ("_left",)
+
+    def __init__(self, limit: float) -> None:
         self._left = limit
 
     def take(self, value: bytes) -> None:
         """Raise `RequestRefused` where this one does not fit any more."""
-        if self._left is None:
-            return
         self._left -= len(value)
         if self._left < 0:
             raise RequestRefused("payload_too_large", "the events are too large together: each has what the request says of all of them")
@@ -94,7 +96,7 @@ class Judge:
         Raises `RequestRefused` (`payload_too_large`) where they are larger together than `max_bytes`: what a request says once of all
         its events stands in each of them.
         """
-        judged, room = Judged([], [], [], []), _Room(max_bytes)
+        judged, room = Judged([], [], [], []), _Room(math.inf if max_bytes is None else max_bytes)
         records, results, rejects, merges = judged
         seen: dict[tuple[str, str, str], Event] = {}
         for index, item in enumerate(items):
@@ -113,7 +115,7 @@ class Judge:
             results.append(_acceptance(index, found, status))
             if status == "accepted":
                 records.append(_record(found.event, value))
-                if (merge := merge_of(found.event)) is not None:
+                if found.event.anonymousid is not UNSET and (merge := merge_of(found.event)) is not None:
                     merges.append(_record(merge, encode_event(merge)))
         return judged
 
