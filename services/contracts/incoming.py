@@ -32,7 +32,7 @@ _GIANT = b"0" * 100
 """Only such a run of digits needs a look at every integer of the request: reading a long one takes the square of its length, and Python
 refuses one of 4300 digits."""
 MOST_ITEMS = 10_000
-"""Events that one request can have at all, whatever its limit is set to: more are refused before anything is made of them."""
+"""Events that one request can have at all, whatever its limit is set to."""
 _LONG = 262_144
 """Bytes from which a body's events are counted before any is read: those of a shorter one, of three bytes each, are read in moments."""
 _NUL = b"\\u0000"

@@ -72,7 +72,7 @@ def test_long_integers_are_read_whatever_their_length(digits: int) -> None:
 
 
 @pytest.mark.parametrize("form", [b"[%s]", b'{"batch": [%s]}'])
-def test_more_events_than_a_request_can_have_are_refused_unread(form: bytes) -> None:
+def test_more_events_than_a_request_can_have_are_refused(form: bytes) -> None:
     """Up to the limit they are read, be they full of objects; beyond it the request is refused."""
     assert len(read_items(form % b",".join([b'{"type":"a","data":{"v":{}}}'] * MOST_ITEMS))) == MOST_ITEMS
     with pytest.raises(InvalidEvent, match=f"at most {MOST_ITEMS} events, not {MOST_ITEMS + 1}") as refused:
